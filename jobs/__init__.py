@@ -1,0 +1,1 @@
+"""Entry points: parse, call one pipeline function, print a summary, exit."""

@@ -1,0 +1,1 @@
+"""Tensors in, tensors out: preprocessing, towers, temporal transformer, scoring and weights. No Ray, no storage."""

@@ -1,0 +1,1 @@
+"""How data moves: sources, decoding, extraction, the index, search and serving."""

@@ -1,0 +1,1 @@
+"""Procedural captioned videos: scenes, captions, rendering, files."""

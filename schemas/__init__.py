@@ -1,0 +1,1 @@
+"""What travels between the parts of Reelsift: errors, ids, tables, results, manifests, config and HTTP bodies."""

@@ -1,0 +1,49 @@
+"""Merge of settings: file, then flags, then --set key=value; the last one wins."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from schemas.errors import ConfigError
+
+
+def read_config_file(path: str) -> dict[str, Any]:
+    """Read a YAML (or JSON, its subset) file that holds one mapping.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a mapping.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read --config {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise ConfigError(f"--config {path} is not YAML: check its syntax") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"--config {path} must hold 'key: value' lines, not a {type(values).__name__}")
+    return {str(key): value for key, value in values.items()}
+
+
+def parse_set(pairs: list[str]) -> dict[str, Any]:
+    """Values of --set: JSON where it parses, else text.
+
+    >>> parse_set(["k=5", "model=tiny", "input=[\\"a\\"]"])
+    {'k': 5, 'model': 'tiny', 'input': ['a']}
+
+    Raises:
+        ConfigError: a pair without "=".
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {pair!r}: write it as key=value")
+        try:
+            values[key] = json.loads(text)
+        except json.JSONDecodeError:
+            values[key] = text
+    return values

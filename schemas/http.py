@@ -1,0 +1,53 @@
+"""Bodies of the HTTP interface."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+MAX_QUERY_CHARS = 2000
+MAX_K = 1000
+
+QueryText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUERY_CHARS)]
+
+
+class SearchRequest(BaseModel):
+    """Body of POST /v1/search."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"query": "a red star on a blue background", "k": 10}]}
+    )
+
+    query: QueryText
+    k: int = Field(default=10, ge=1, le=MAX_K)
+    recall_k: int = Field(default=50, ge=1, le=MAX_K)
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong; `field` names the part of the request, if one is to blame."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class ErrorBody(BaseModel):
+    """Body of every answer that is not 2xx."""
+
+    error: ErrorDetail
+
+
+class IndexInfo(BaseModel):
+    """Body of GET /v1/index. `version` is None while nothing is published."""
+
+    version: int | None
+    clips: int
+    model_id: str | None
+    codec: str | None
+    collection: str | None
+
+
+class Health(BaseModel):
+    """Body of GET /healthz and /readyz."""
+
+    status: str
+    reason: str | None = None

@@ -1,0 +1,80 @@
+"""What jobs answer: plain records, printed for people and as one JSON line (`--json`)."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Result(BaseModel):
+    """Base of all results: immutable, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExtractSummary(Result):
+    """Counts over the whole tables, except `processed` and the costs, which are of this run."""
+
+    planned: int
+    processed: int
+    done: int
+    filtered: int
+    quarantined: int
+    clips: int
+    seconds: float
+    peak_rss_bytes: int
+    reasons: dict[str, int]
+    model_id: str
+
+
+class StatusSummary(Result):
+    """What the tables hold, and what is still to do."""
+
+    planned: int
+    done: int
+    filtered: int
+    quarantined: int
+    pending: int
+    clips: int
+    reasons: dict[str, int]
+
+
+class IndexSummary(Result):
+    """One version of an index."""
+
+    version: int
+    clips: int
+    collection: str
+    bytes_per_clip: int
+    codec: str
+    alias: str
+    live: bool
+    model_id: str
+
+
+class SearchHit(Result):
+    """One ranked clip.
+
+    `score` is the fused EERCF score and `coarse_score` is t^T G g, both without the factor exp(logit_scale),
+    which no ranking depends on. `stage` is "fine" for a reranked clip and "coarse" for one below the rerank
+    depth; all fine ones rank above all coarse ones. `best_s` is the presentation time of the frame that the
+    text attends to most, and is None for a coarse hit.
+    """
+
+    rank: int
+    clip_id: str
+    video_id: str
+    uri: str
+    start_s: float
+    end_s: float
+    best_s: float | None
+    score: float
+    coarse_score: float
+    stage: str
+
+
+class SearchResult(Result):
+    """The answer to one query: `reelsift search --json` and `POST /v1/search` alike."""
+
+    query: str
+    version: int
+    hits: list[SearchHit]
+    timings_ms: dict[str, float]
+    degraded: list[str]
