@@ -51,6 +51,8 @@ class ExtractConfig(Config):
     max_source_bytes: int = Field(default=8 << 30, ge=1)
     encode_batch_frames: int = Field(default=96, ge=1)
     precision: str = Field(default="auto", pattern="^(auto|fp32|bf16)$")
+    decoders: int | None = Field(default=None, ge=1)
+    encoders: int | None = Field(default=None, ge=1)
 
     @field_validator("clips")
     @classmethod

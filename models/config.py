@@ -1,0 +1,43 @@
+"""A model's architecture and preprocessing, as data: config.json of a bundle."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.scoring import Fusion
+
+OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
+OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class Preprocess(BaseModel):
+    """Picture to tower input: short side to `image_size`, centre crop, scale to [0, 1], normalise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_size: int = Field(ge=8)
+    mean: tuple[float, float, float] = OPENAI_MEAN
+    std: tuple[float, float, float] = OPENAI_STD
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+
+
+class ModelConfig(BaseModel):
+    """Everything of an EERCF model but its weights.
+
+    Attributes:
+        clip: an open_clip architecture (embed_dim, vision_cfg, text_cfg, quick_gelu), a plain ViT.
+        num_frames: F, the frames sampled of a clip.
+        temporal_layers: depth of the temporal transformer.
+        preprocess: how a picture becomes the tower's input.
+        fusion: weights and temperatures of the score.
+        seed: weights are drawn from this seed instead of being read from a file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clip: dict[str, Any]
+    num_frames: int = Field(default=12, ge=1, le=256)
+    temporal_layers: int = Field(default=4, ge=1)
+    preprocess: Preprocess
+    fusion: Fusion = Fusion()
+    seed: int | None = None

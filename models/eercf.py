@@ -1,0 +1,138 @@
+"""The EERCF model: CLIP towers, temporal transformer, coarse mix G, frame mix A.
+
+Shapes: T texts, B clips, F frames, P patches a frame, D channels, N pictures.
+"""
+
+from dataclasses import dataclass
+
+import open_clip
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor, nn
+
+from models.config import ModelConfig
+from models.temporal import TemporalTransformer
+from models.towers import build_clip, image_tokens, normalize_pixels
+from schemas.scoring import ScoringParams
+from schemas.tables import TokenShape
+
+
+@dataclass(frozen=True)
+class ClipTokens:
+    """Embeddings of B clips: unit vectors, zeros where a frame is padding."""
+
+    coarse_BD: Tensor
+    frames_BFD: Tensor
+    temporal_BFD: Tensor
+    patches_BFPD: Tensor
+
+
+class EercfModel(nn.Module):
+    """Encodes texts and clips for both stages.
+
+    Args:
+        config: architecture and preprocessing.
+        name: the short name that starts the model_id.
+    """
+
+    def __init__(self, config: ModelConfig, name: str) -> None:
+        super().__init__()
+        self.config = config
+        self.name = name
+        self.model_id = ""
+        self.weights_sha256 = ""
+        self.clip = build_clip(config.clip, name)
+        dim = self.clip.visual.output_dim
+        self.temporal = TemporalTransformer(dim, config.temporal_layers)
+        self.frame_positions_FD = nn.Parameter(torch.randn(config.num_frames, dim) * 0.01)
+        self.coarse_mix_DD = nn.Parameter(torch.eye(dim))
+        self.frame_mix_FF = nn.Parameter(torch.eye(config.num_frames))
+        self.tokenizer = open_clip.SimpleTokenizer(context_length=self.clip.context_length)
+        self.start_temporal_from_text()
+
+    @torch.no_grad()
+    def start_temporal_from_text(self) -> None:
+        """Initialise e from the text tower's position embeddings and the first layers from its blocks.
+
+        Where the widths differ (no model of OpenAI's), or the text tower is too shallow, the initial draw stays.
+        """
+        positions_LD = self.clip.positional_embedding
+        if positions_LD.shape[1] != self.frame_positions_FD.shape[1]:
+            return
+        count = min(len(positions_LD), len(self.frame_positions_FD))
+        self.frame_positions_FD[:count] = positions_LD[:count]
+        for block, source in zip(self.temporal.resblocks, self.clip.transformer.resblocks, strict=False):
+            weights = block.state_dict()
+            block.load_state_dict({k: v for k, v in source.state_dict().items() if k in weights})
+
+    @property
+    def token_shape(self) -> TokenShape:
+        """F, P and D."""
+        rows, columns = self.clip.visual.grid_size
+        return TokenShape(frames=self.config.num_frames, patches=rows * columns, dim=self.clip.visual.output_dim)
+
+    @property
+    def scoring(self) -> ScoringParams:
+        """What stage 2 needs of this model."""
+        mix = tuple(tuple(float(x) for x in row) for row in self.frame_mix_FF.detach().cpu())
+        return ScoringParams(fusion=self.config.fusion, frame_mix=mix)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.coarse_mix_DD.device
+
+    @torch.inference_mode()
+    def encode_text(self, texts: list[str]) -> Tensor:
+        """Unit text vectors, T x D float32: the hidden state at the end-of-text token, projected.
+
+        A text longer than the context is cut by the tokenizer, which keeps the end-of-text token.
+        """
+        tokens_TL = self.tokenizer(texts).to(self.device)
+        return nnf.normalize(self.clip.encode_text(tokens_TL).float(), dim=-1)
+
+    @torch.inference_mode()
+    def fold_query(self, text_TD: Tensor) -> Tensor:
+        """q = G^T t, so that stage 1 is a plain inner product: q . g = t^T G g."""
+        return text_TD @ self.coarse_mix_DD
+
+    @torch.inference_mode()
+    def encode_clips(self, frames_BFHWC: Tensor, mask_BF: Tensor, batch_frames: int = 96) -> ClipTokens:
+        """Embeddings of clips; padded frames are never encoded.
+
+        Args:
+            frames_BFHWC: uint8 pictures of the model's image size.
+            mask_BF: 1 real, 0 padding; each clip has at least one real frame.
+            batch_frames: pictures a pass through the image tower, the bound of its memory.
+        """
+        real_BF = mask_BF.bool().to(self.device)
+        pixels_NHWC = frames_BFHWC[mask_BF.bool()]
+        frames, patches = [], []
+        for part_NHWC in pixels_NHWC.split(batch_frames):
+            frame_ND, patch_NPD = image_tokens(
+                self.clip.visual, normalize_pixels(part_NHWC.to(self.device), self.config.preprocess)
+            )
+            frames.append(frame_ND.float())
+            patches.append(patch_NPD.float())
+        shape = self.token_shape
+        raw_BFD = torch.zeros(*real_BF.shape, shape.dim, device=self.device)
+        raw_BFD[real_BF] = torch.cat(frames)
+        patches_BFPD = torch.zeros(*real_BF.shape, shape.patches, shape.dim, device=self.device)
+        patches_BFPD[real_BF] = nnf.normalize(torch.cat(patches), dim=-1)
+        temporal_BFD, coarse_BD = self.encode_time(raw_BFD, real_BF.float())
+        return ClipTokens(coarse_BD, nnf.normalize(raw_BFD, dim=-1), temporal_BFD, patches_BFPD)
+
+    def encode_time(self, raw_BFD: Tensor, mask_BF: Tensor) -> tuple[Tensor, Tensor]:
+        """v = n(H) with H = TemporalTransformer(f + e) + f, and g = n(mean of the real v).
+
+        Args:
+            raw_BFD: projected frame tokens f, not normalised; zeros for padding.
+            mask_BF: 1 real, 0 padding, float.
+
+        Returns:
+            temporal_BFD (zeros for padding) and coarse_BD.
+        """
+        hidden_BFD = self.temporal(raw_BFD + self.frame_positions_FD, mask_BF) + raw_BFD
+        temporal_BFD = nnf.normalize(hidden_BFD, dim=-1) * mask_BF[..., None]
+        mean_BD = temporal_BFD.sum(1) / mask_BF.sum(1, keepdim=True).clamp_min(1.0)
+        return temporal_BFD, nnf.normalize(mean_BD, dim=-1)
