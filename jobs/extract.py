@@ -1,0 +1,59 @@
+"""reelsift extract: videos to tables of embeddings."""
+
+import sys
+from collections.abc import Sequence
+
+from jobs.cli import EXIT_DONE, EXIT_TOO_MANY_BAD, CommandParser, print_json, run_command
+from pipeline.extraction import extract, too_many_bad
+from schemas.config import ExtractConfig
+from schemas.results import ExtractSummary
+
+
+def parsers() -> dict[str, CommandParser]:
+    """The commands of this module, for the frozen list."""
+    parser = CommandParser(
+        "extract",
+        "Decode videos and write their embeddings to TABLES; run it again to resume or to add new videos.",
+        "reelsift extract --input videos/ --input s3://bucket/more --tables tables/",
+    )
+    add = parser.add_argument
+    add("--input", metavar="URI", action="append", help="file, folder, glob, s3:// prefix or manifest; repeatable")
+    add("--tables", metavar="URI", help="folder or s3://bucket/prefix of the tables")
+    add("--clips", metavar="RULE", help="whole | fixed:SECONDS")
+    add("--model", metavar="NAME", help="shipped name, model folder, ARCH/TAG or ARCH@FILE of open_clip")
+    add("--max-bad-fraction", metavar="X", type=float, help="exit 3 above this fraction of quarantined videos")
+    return {"extract": parser}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        0, or 3 when more than --max-bad-fraction of the videos are quarantined.
+    """
+    parser = parsers()["extract"]
+    args = parser.parse_args(argv)
+    config = ExtractConfig.of(parser.settings(args))
+    summary = extract(config)
+    print(_report(summary, config), flush=True)
+    if args.json:
+        print_json(summary)
+    return EXIT_TOO_MANY_BAD if too_many_bad(summary, config.max_bad_fraction) else EXIT_DONE
+
+
+def _report(summary: ExtractSummary, config: ExtractConfig) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in summary.reasons.items())
+    lines = [
+        f"{summary.processed} sources processed in {summary.seconds:.1f} s"
+        + (" (nothing new: all were committed before)" if not summary.processed else ""),
+        f"tables: {summary.done} done, {summary.filtered} filtered, {summary.quarantined} quarantined"
+        f" of {summary.planned}; {summary.clips} clips of model {summary.model_id}",
+    ]
+    if reasons:
+        lines.append(f"not done: {reasons} (columns reason and detail of {config.tables}/videos)")
+    lines.append(f"next: reelsift index build --tables {config.tables} --index INDEX")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,212 @@
+"""Extraction on Ray Data, the only file that wires it: list -> plan -> decode -> encode -> commit.
+
+One Ray Data row is one task, so the unit of streaming is the unit of commit: a rerun plans only what has no commit.
+
+    tasks (1 row a task)            no resources, from the plan
+      -> DecodeStage   1:1          CPU actors, each with one killable decoder process
+      -> EncodeStage   1:1          GPU actors where there are GPUs
+      -> CommitStage   1:1          tasks; writes clips, then videos
+"""
+
+import time
+from typing import Any
+
+import ray
+from pydantic import BaseModel
+
+from models.eercf import EercfModel
+from models.registry import canonical_model, load_model
+from pipeline import cluster
+from pipeline.observe import PeakMemory, ProgressDisplay
+from pipeline.pools import Pools, plan_pools
+from pipeline.sampling import sampler_name
+from pipeline.sources import list_sources
+from pipeline.stages.commit import CommitStage
+from pipeline.stages.decode import DecodeSettings, DecodeStage
+from pipeline.stages.encode import EncodeSettings, EncodeStage
+from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, videos_per_task
+from pipeline.storage import Store
+from pipeline.tables import committed_tasks, read_info, read_plan, read_videos, write_parquet
+from schemas.config import ExtractConfig
+from schemas.errors import ModelMismatchError, StorageError, UsageError
+from schemas.results import ExtractSummary, StatusSummary
+from schemas.tables import DONE, FILTERED, PLAN_DIR, QUARANTINED, TABLES_INFO, TablesInfo
+
+# Blocks are the unit that Ray Data schedules; beyond this number its own bookkeeping starts to cost.
+_MAX_BLOCKS = 2000
+_NO_PROGRESS_S = 1800
+
+
+def extract(config: ExtractConfig) -> ExtractSummary:
+    """Bring TABLES up to date with the inputs. Safe to run again at any time, after any kind of death.
+
+    Raises:
+        UsageError: the settings contradict the tables (another model, sampler or clip rule).
+        InputError: an input cannot be listed.
+        StorageError: the tables cannot be read, or tasks could not be written; a rerun tries those again.
+    """
+    start = time.monotonic()
+    store = Store(config.tables)
+    model = load_model(config.model)
+    # Listing comes first: a mistyped input must not leave a trace in the tables.
+    sources = list_sources(config.input)
+    bind_tables(store, _describe(config, model))
+    plan = read_plan(store)
+    fresh = new_sources(sources, plan.rows)
+    if fresh:
+        rows = plan_rows(fresh, config.videos_per_task or videos_per_task(len(fresh)))
+        store.write(f"{PLAN_DIR}/part-{plan.parts:05d}.parquet", write_parquet(rows))
+        plan = read_plan(store)
+    tasks = pending_tasks(plan.rows, committed_tasks(store))
+    with PeakMemory() as memory:
+        processed = _run_tasks(tasks, config, model) if tasks else 0
+    status = tables_status(store)
+    return ExtractSummary(
+        **status.model_dump(exclude={"pending"}),
+        processed=processed,
+        seconds=round(time.monotonic() - start, 3),
+        peak_rss_bytes=memory.peak_bytes,
+        model_id=model.model_id,
+    )
+
+
+def _describe(config: ExtractConfig, model: EercfModel) -> TablesInfo:
+    return TablesInfo(
+        model=canonical_model(config.model),
+        model_id=model.model_id,
+        token_shape=model.token_shape,
+        clips=config.clips,
+        sampler=sampler_name(model.config.num_frames),
+    )
+
+
+def bind_tables(store: Store, wanted: TablesInfo) -> None:
+    """Bind new tables to a model, sampler and clip rule, or check that old ones are bound to the same.
+
+    Raises:
+        ModelMismatchError: they hold embeddings of another model.
+        UsageError: they hold clips of another rule or sampler.
+    """
+    found = read_info(store)
+    if found is None:
+        if store.create(TABLES_INFO, wanted.model_dump_json(indent=2).encode() + b"\n"):
+            return
+        found = read_info(store) or wanted
+    if found.model_id != wanted.model_id:
+        raise ModelMismatchError(
+            f"{store.root} holds embeddings of model {found.model_id}, you asked for {wanted.model_id}: "
+            f"use --model {found.model}, or other --tables"
+        )
+    for name in ("clips", "sampler"):
+        old, new = getattr(found, name), getattr(wanted, name)
+        if old != new:
+            raise UsageError(f"{store.root} was written with {name} = {old}, you asked for {new}: use other --tables")
+
+
+def tables_status(store: Store) -> StatusSummary:
+    """Counts of the tables: every planned source is done, filtered, quarantined or pending."""
+    planned = len(read_plan(store).rows)
+    videos = read_videos(store)
+    statuses = videos["status"].to_pylist()
+    bad = [reason for reason in videos["reason"].to_pylist() if reason]
+    return StatusSummary(
+        planned=planned,
+        done=statuses.count(DONE),
+        filtered=statuses.count(FILTERED),
+        quarantined=statuses.count(QUARANTINED),
+        pending=planned - len(videos),
+        clips=sum(videos["clip_count"].to_pylist()),
+        reasons={reason: bad.count(reason) for reason in sorted(set(bad))},
+    )
+
+
+def too_many_bad(summary: BaseModel, max_fraction: float) -> bool:
+    """Whether more than this fraction of the sources that are media is quarantined."""
+    counts = summary.model_dump()
+    media = counts["planned"] - counts["filtered"]
+    return bool(media) and counts["quarantined"] / media > max_fraction
+
+
+def _run_tasks(tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel) -> int:
+    """Decode, encode and commit the pending tasks; the number of sources processed."""
+    has = cluster.connect()
+    try:
+        pools = plan_pools(has.cpus, has.gpus, config.decoders, config.encoders)
+        return _follow(_wire(tasks, config, model, pools), tasks)
+    except ray.exceptions.RayError as error:
+        raise StorageError(f"Ray gave up: {str(error).splitlines()[0][:200]}; run the same command to go on") from error
+    finally:
+        cluster.disconnect()
+
+
+def _wire(tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel, pools: Pools) -> ray.data.Dataset:
+    """The graph, from tasks to one small result row each."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_no_progress_timeout_s = _NO_PROGRESS_S
+    preprocess = model.config.preprocess
+    decode = DecodeSettings(
+        clips=config.clips,
+        num_frames=model.config.num_frames,
+        image_size=preprocess.image_size,
+        interpolation=preprocess.interpolation,
+        timeout_s=config.decode_timeout_s,
+        max_source_bytes=config.max_source_bytes,
+    )
+    encode = EncodeSettings(
+        model=canonical_model(config.model),
+        model_id=model.model_id,
+        batch_frames=config.encode_batch_frames,
+        precision=config.precision,
+    )
+    rows = [{"task_id": task, "sources": sources} for task, sources in tasks]
+    return (
+        ray.data.from_items(rows, override_num_blocks=min(len(rows), _MAX_BLOCKS))
+        .map_batches(
+            DecodeStage,
+            fn_constructor_args=(decode,),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=pools.decoders),
+            num_cpus=pools.cpus_per_actor,
+        )
+        .map_batches(
+            EncodeStage,
+            fn_constructor_args=(encode,),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=pools.encoders),
+            num_cpus=pools.cpus_per_actor,
+            num_gpus=pools.gpus_per_encoder,
+        )
+        .map_batches(
+            _commit_batch,
+            fn_kwargs={"tables": Store(config.tables).root},
+            batch_size=1,
+            num_cpus=pools.writer_cpus,
+        )
+    )
+
+
+def _commit_batch(batch: dict[str, Any], tables: str) -> dict[str, Any]:
+    return CommitStage(tables)(batch)
+
+
+def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]]) -> int:
+    """Consume results, show progress, and end with one line if tasks stayed uncommitted."""
+    sizes = {task: sources.count('"task_id"') for task, sources in tasks}
+    totals = {DONE: 0, FILTERED: 0, QUARANTINED: 0}
+    errors: list[str] = []
+    with ProgressDisplay(sum(sizes.values())) as display:
+        for row in results.iter_rows():
+            if row["error"]:
+                errors.append(str(row["error"]))
+            for status in totals:
+                totals[status] += int(row[status])
+            notes = ", ".join(f"{count} {status}" for status, count in totals.items() if count) or "none done"
+            display.advance(sizes[str(row["task_id"])], notes + (f", {len(errors)} tasks failed" if errors else ""))
+    if errors:
+        raise StorageError(
+            f"{len(errors)} of {len(tasks)} tasks were not committed ({errors[0]}); run the same command to go on"
+        )
+    return sum(totals.values())
+
+

@@ -1,0 +1,44 @@
+"""How many actors of each stage, and the share of a CPU or GPU of each: pure arithmetic on what a cluster has."""
+
+from dataclasses import dataclass
+
+_WRITER_CPUS = 0.25
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Sizes of the actor pools, and what one actor of each asks for."""
+
+    decoders: int
+    encoders: int
+    cpus_per_actor: float
+    gpus_per_encoder: float
+    writer_cpus: float = _WRITER_CPUS
+
+
+def plan_pools(cpus: float, gpus: float, decoders: int | None = None, encoders: int | None = None) -> Pools:
+    """Share a cluster between decoding and encoding.
+
+    With GPUs: an encoder on each, decoders on all other CPUs. Without: encoding costs more than decoding, so it
+    gets half. The pools never take the last quarter of a CPU, since Ray Data waits for ever, and silently, when
+    no CPU is left for its other operators.
+
+    Args:
+        cpus: CPUs of the cluster.
+        gpus: GPUs of the cluster.
+        decoders: number of decoders, if the user wants another.
+        encoders: number of encoders, if the user wants another.
+
+    >>> plan_pools(2, 0)
+    Pools(decoders=1, encoders=1, cpus_per_actor=0.75, gpus_per_encoder=0.0, writer_cpus=0.25)
+    >>> plan_pools(64, 4).decoders, plan_pools(64, 4).encoders
+    (59, 4)
+    """
+    whole = max(1, int(cpus))
+    num_encoders = encoders or (int(gpus) if gpus >= 1 else max(1, whole // 2))
+    num_decoders = decoders or max(1, whole - num_encoders - (1 if whole > 2 else 0))
+    free = max(0.1, cpus - 2 * _WRITER_CPUS)
+    share = min(1.0, free / (num_encoders + num_decoders))
+    # Ray keeps four decimals of a resource; rounding down keeps the sum below what there is.
+    share = max(0.0001, int(share * 10_000) / 10_000)
+    return Pools(num_decoders, num_encoders, share, 1.0 if gpus >= 1 else 0.0)

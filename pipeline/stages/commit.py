@@ -1,0 +1,47 @@
+"""Commit: a task's clips object, then its videos object, whose presence makes the task done."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.stages.payload import TaskPayload, from_ipc
+from pipeline.storage import Store
+from pipeline.tables import write_parquet
+from schemas.tables import CLIPS_DIR, STATUSES, VIDEOS_DIR
+
+
+def commit_task(store: Store, payload: TaskPayload) -> dict[str, int]:
+    """Write a task. Killed between the two writes it leaves clips that no reader trusts and a retry overwrites.
+
+    Returns:
+        number of sources a status, and of clips.
+
+    Raises:
+        StorageError: nothing was committed.
+    """
+    videos, clips = from_ipc(payload.videos), from_ipc(payload.clips)
+    name = f"{payload.task_id}.parquet"
+    store.write(f"{CLIPS_DIR}/{name}", write_parquet(clips))
+    store.write(f"{VIDEOS_DIR}/{name}", write_parquet(videos))
+    statuses = videos["status"].to_pylist()
+    return {status: statuses.count(status) for status in STATUSES} | {"clips": len(clips)}
+
+
+class CommitStage:
+    """Writes tasks and answers one small row each: task_id, error, done, filtered, quarantined, clips."""
+
+    def __init__(self, tables: str) -> None:
+        self._store = Store(tables)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Commit the task of a one-row batch."""
+        payload = TaskPayload.of_batch(batch)
+        counts = dict.fromkeys((*STATUSES, "clips"), 0)
+        error = payload.error
+        if not error:
+            try:
+                counts = commit_task(self._store, payload)
+            except Exception as problem:  # noqa: BLE001  (an exception here would end the whole run)
+                error = payload.failed("commit", problem).error
+        row: dict[str, Any] = {"task_id": payload.task_id, "error": error} | counts
+        return {name: np.array([value]) for name, value in row.items()}

@@ -1,0 +1,125 @@
+"""Decode: a task's sources to clips of small uint8 frames; a bad source becomes a row with its reason."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.decode.isolated import IsolatedDecoder
+from pipeline.decode.records import DecodedVideo
+from pipeline.stages.fetch import local_copy
+from pipeline.stages.payload import DECODED_SCHEMA, TaskPayload, to_ipc
+from schemas.errors import BadVideoError
+from schemas.ids import clip_id
+from schemas.tables import DONE, FILTERED, QUARANTINED, VIDEOS_SCHEMA
+
+_Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DecodeSettings:
+    """What decoding needs to know: the clip rule, the model's picture, and the limits."""
+
+    clips: str
+    num_frames: int
+    image_size: int
+    interpolation: str
+    timeout_s: float
+    max_source_bytes: int
+
+
+def video_row(source: _Row, status: str, **facts: object) -> _Row:
+    """A row of VIDEOS_SCHEMA for a planned source; columns not given stay null."""
+    kept = ("video_id", "uri", "etag", "task_id", "size_bytes", "metadata")
+    row: _Row = {"clip_count": 0, "attempt": 1, "decode_s": 0.0, "status": status}
+    return row | {name: source[name] for name in kept} | facts
+
+
+def clip_rows(source: _Row, video: DecodedVideo) -> list[_Row]:
+    """Rows of DECODED_SCHEMA for the clips of one video."""
+    return [
+        {
+            "clip_id": clip_id(source["video_id"], clip.start_s, clip.end_s),
+            "video_id": source["video_id"],
+            "uri": source["uri"],
+            "start_s": clip.start_s,
+            "end_s": clip.end_s,
+            "fps": video.fps,
+            "width": video.width,
+            "height": video.height,
+            "frame_times_s": list(clip.frame_times_s),
+            "frames_NHWC": clip.frames_NHWC.tobytes(),
+            "metadata": source["metadata"],
+        }
+        for clip in video.clips
+    ]
+
+
+class DecodeStage:
+    """One actor's decoder. Never raises for a bad source; a storage fault makes the whole task wait for a rerun."""
+
+    def __init__(self, settings: DecodeSettings) -> None:
+        self._settings = settings
+        self._decoder = IsolatedDecoder(timeout_s=settings.timeout_s)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Decode the task of a one-row batch with columns task_id and sources (JSON)."""
+        payload = TaskPayload(task_id=str(batch["task_id"][0]))
+        try:
+            return self.run(payload.task_id, json.loads(str(batch["sources"][0]))).to_batch()
+        except Exception as error:  # noqa: BLE001  (an exception here would end the whole run)
+            return payload.failed("decode", error).to_batch()
+
+    def run(self, task: str, sources: Sequence[_Row]) -> TaskPayload:
+        """Decode all sources of a task."""
+        videos: list[_Row] = []
+        clips: list[_Row] = []
+        for source in sources:
+            row, found = self._one(source)
+            videos.append(row)
+            clips += found
+        return TaskPayload(
+            task_id=task,
+            videos=to_ipc(pa.Table.from_pylist(videos, schema=VIDEOS_SCHEMA)),
+            clips=to_ipc(pa.Table.from_pylist(clips, schema=DECODED_SCHEMA)),
+        )
+
+    def _one(self, source: _Row) -> tuple[_Row, list[_Row]]:
+        if source["filter_reason"]:
+            return video_row(source, FILTERED, reason=source["filter_reason"], detail="not probed"), []
+        start = time.perf_counter()
+        try:
+            video = self._decode(source)
+        except BadVideoError as error:
+            spent = time.perf_counter() - start
+            row = video_row(source, QUARANTINED, reason=error.reason, detail=error.detail, decode_s=spent)
+            return row, []
+        facts = ("duration_s", "fps", "width", "height", "container", "codec", "decoder", "decoder_why")
+        row = video_row(
+            source,
+            DONE,
+            clip_count=len(video.clips),
+            decode_s=time.perf_counter() - start,
+            **{name: getattr(video, name) for name in facts},
+        )
+        return row, clip_rows(source, video)
+
+    def _decode(self, source: _Row) -> DecodedVideo:
+        settings = self._settings
+        with local_copy(source["uri"], source["etag"], settings.max_source_bytes) as path:
+            return self._decoder.decode(
+                path,
+                rule=settings.clips,
+                num_frames=settings.num_frames,
+                size=settings.image_size,
+                interpolation=settings.interpolation,
+            )
+
+    def __del__(self) -> None:
+        """End the decoder's child process with its actor."""
+        decoder = getattr(self, "_decoder", None)
+        if decoder is not None:
+            decoder.close()

@@ -1,0 +1,70 @@
+"""What flows between the stages: one row a task, its tables as Arrow IPC bytes, an error if a stage failed.
+
+Row: task_id (str), videos (VIDEOS_SCHEMA, IPC), clips (IPC; DECODED_SCHEMA before encoding, clips_schema after),
+error (str; not empty: the task is not committed, and a rerun tries it again).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+
+import numpy as np
+import pyarrow as pa
+
+DECODED_SCHEMA: Final = pa.schema(
+    [
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("start_s", pa.float64(), nullable=False),
+        pa.field("end_s", pa.float64(), nullable=False),
+        pa.field("fps", pa.float64(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("frame_times_s", pa.list_(pa.float64()), nullable=False),
+        pa.field("frames_NHWC", pa.large_binary(), nullable=False),  # uint8, N real frames, size x size x 3
+        pa.field("metadata", pa.string(), nullable=False),
+    ]
+)
+
+
+def to_ipc(table: pa.Table) -> bytes:
+    """A table as one Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def from_ipc(data: bytes) -> pa.Table:
+    """The table of an Arrow IPC stream."""
+    return pa.ipc.open_stream(data).read_all()
+
+
+@dataclass(frozen=True)
+class TaskPayload:
+    """A task between two stages."""
+
+    task_id: str
+    videos: bytes = b""
+    clips: bytes = b""
+    error: str = ""
+
+    @classmethod
+    def of_batch(cls, batch: dict[str, Any]) -> Self:
+        """From a Ray Data batch of one row."""
+        return cls(**{name: batch[name][0] for name in ("task_id", "videos", "clips", "error")})
+
+    def to_batch(self) -> dict[str, Any]:
+        """To a Ray Data batch of one row; object arrays keep bytes that end in zeros whole."""
+        return {name: _one(value) for name, value in vars(self).items()}
+
+    def failed(self, stage: str, error: BaseException) -> Self:
+        """The same task, to be left uncommitted, with what went wrong in one line."""
+        text = " ".join(str(error).split())[:300]
+        return replace(self, videos=b"", clips=b"", error=f"{stage}: {type(error).__name__}: {text}")
+
+
+def _one(value: object) -> np.ndarray:
+    array = np.empty(1, dtype=object)
+    array[0] = value
+    return array

@@ -1,0 +1,22 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.pools import plan_pools
+
+
+@given(st.integers(1, 512), st.integers(0, 64), st.none() | st.integers(1, 300), st.none() | st.integers(1, 300))
+def test_pools_always_leave_cpus_for_the_rest_of_ray_data(cpus, gpus, decoders, encoders):
+    pools = plan_pools(cpus, gpus, decoders, encoders)
+    used = (pools.decoders + pools.encoders) * pools.cpus_per_actor
+    assert used + pools.writer_cpus <= cpus
+    assert pools.decoders >= 1
+    assert pools.encoders >= 1
+    assert pools.cpus_per_actor > 0
+
+
+@pytest.mark.parametrize(("gpus", "share"), [(0, 0.0), (4, 1.0)])
+def test_each_encoder_has_a_gpu_of_its_own_where_there_are_any(gpus, share):
+    pools = plan_pools(32, gpus)
+    assert pools.gpus_per_encoder == share
+    assert gpus == 0 or pools.encoders == gpus
