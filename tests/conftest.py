@@ -1,0 +1,41 @@
+"""Fixtures that more than one folder needs: a real S3 server and a real Milvus server, one of each a test run."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory):
+    """A real S3 server with one bucket: `.endpoint`, `.bucket`, `.access_key`, `.secret_key`, `.env()`, `.client()`."""
+    from tests.servers import s3
+
+    with s3.running(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_env(s3_server, monkeypatch):
+    """Lead this test's S3 clients, and the processes it starts, to the S3 server; yields that server."""
+    # A profile or session token of the person who runs the tests must not get in between.
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in s3_server.env().items():
+        monkeypatch.setenv(name, value)
+    # fsspec keeps file systems by their arguments, not by the environment they were made in.
+    _forget_s3_clients()
+    yield s3_server
+    _forget_s3_clients()
+
+
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory):
+    """The URI of a real Milvus server. Tests share it: each uses collection names of its own."""
+    from tests.servers import milvus
+
+    with milvus.running(tmp_path_factory.mktemp("milvus")) as server:
+        yield server.uri
+
+
+def _forget_s3_clients():
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
