@@ -4,22 +4,32 @@ Credentials and endpoint of S3 come from the usual AWS environment variables (AW
 AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, profiles), read by botocore itself.
 """
 
+import errno
 import os
+import re
+import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec
 from fsspec.spec import AbstractFileSystem
 
-from schemas.errors import InputError, ReelsiftError, StorageError, UsageError
+from schemas.errors import InputError, StorageError, UsageError
 
 _T = TypeVar("_T")
 _RETRY_WAITS_S = (0.2, 0.8, 3.0)
+# An endpoint that swallows requests costs a try a minute or more: then there is no second one.
+_RETRY_WITHIN_S = 30.0
 # What no retry can mend; everything else of an object store may be a passing fault.
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+_FINAL_ERRNOS = {errno.EINVAL, errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EPERM, errno.ENOSYS}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}  # some FUSE and network disks; there a race is not seen
+# s3://bucket needs both slashes and a bucket; a slip must not become a local folder named "s3:".
+_SLIP = re.compile(r"[a-z][a-z0-9+.]+:/(?!/)|[a-z][a-z0-9+.]+://(/|$)")
 
 
 def is_remote(uri: str) -> bool:
@@ -36,10 +46,16 @@ def canonical(uri: str) -> str:
 
     >>> canonical("s3://bucket/a/")
     's3://bucket/a'
+
+    Raises:
+        UsageError: a scheme without a bucket, or with one slash only.
     """
+    local = uri.removeprefix("file://")
+    if _SLIP.match(local):
+        raise UsageError(f"{uri!r} is no location: write s3://bucket/prefix or a local path")
     if is_remote(uri):
         return uri.rstrip("/")
-    return os.path.abspath(os.path.expanduser(uri.removeprefix("file://")))
+    return os.path.abspath(os.path.expanduser(local))
 
 
 def filesystem(uri: str) -> AbstractFileSystem:
@@ -53,15 +69,29 @@ def filesystem(uri: str) -> AbstractFileSystem:
     scheme = uri.split("://", 1)[0]
     try:
         if scheme == "s3":
-            return fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=_s3_config())
+            s3 = fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=_s3_config())
+            s3.retries = 2  # its own 5 would multiply with botocore's and ours
+            s3.session = s3.session or _session()
+            return s3
         return fsspec.filesystem(scheme, use_listings_cache=False)
     except (ValueError, ImportError):
         raise UsageError(f"{uri}: no file system for {scheme}://; use a local path or s3://bucket/prefix") from None
 
 
 def _s3_config() -> dict[str, Any]:
-    # Without limits a dead endpoint holds a worker for minutes; botocore's own retries sit below ours.
-    return {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 4, "mode": "standard"}}
+    # Without limits a dead endpoint holds a worker for many minutes; botocore's own retries sit below ours.
+    return {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2, "mode": "standard"}}
+
+
+def _session() -> Any:
+    # botocore asks for "100 Continue" before the body of a PUT, and aiohttp waits for that without any limit:
+    # a write to an endpoint that accepts and then says nothing would never end.
+    from aiobotocore.session import AioSession  # noqa: PLC0415 - local runs load no S3 client
+    from botocore.handlers import add_expect_header  # noqa: PLC0415
+
+    session = AioSession()
+    session.unregister("before-call.s3", add_expect_header)
+    return session
 
 
 def explain(error: BaseException) -> str:
@@ -75,15 +105,34 @@ def explain(error: BaseException) -> str:
 
 
 def retrying(work: Callable[[], _T]) -> _T:
-    """Run `work`; on a passing fault wait and try again, at most three times more."""
+    """Run `work`; on a passing fault wait and try again, at most three times more.
+
+    Raises:
+        OSError: the last fault. What botocore raises outside of that class (no endpoint, no credentials) is one too.
+    """
+    started = time.monotonic()
     for wait_s in _RETRY_WAITS_S:
         try:
-            return work()
-        except _FINAL:
-            raise
-        except OSError:
+            return _as_os_error(work)
+        except OSError as error:
+            too_late = time.monotonic() - started > _RETRY_WITHIN_S
+            if isinstance(error, _FINAL) or error.errno in _FINAL_ERRNOS or too_late:
+                raise
             time.sleep(wait_s)
-    return work()
+    return _as_os_error(work)
+
+
+def _as_os_error(work: Callable[[], _T]) -> _T:
+    try:
+        return work()
+    except Exception as error:
+        kind = type(error)
+        if isinstance(error, OSError) or not kind.__module__.startswith(("botocore", "aiobotocore")):
+            raise
+        # Named, not imported: local runs load no S3 client.
+        if "Credentials" in kind.__name__ or "Profile" in kind.__name__:
+            raise PermissionError(f"{error}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile") from error
+        raise ConnectionError(str(error)) from error
 
 
 class Store:
@@ -105,13 +154,11 @@ class Store:
     def _guard(self, verb: str, name: str, work: Callable[[], _T]) -> _T:
         try:
             return retrying(work)
-        except ReelsiftError:
-            raise
-        except Exception as error:
-            # botocore raises classes of its own (NoCredentialsError, EndpointConnectionError) that are no OSError.
-            if not isinstance(error, OSError) and not type(error).__module__.startswith(("botocore", "aiobotocore")):
-                raise
-            raise StorageError(f"cannot {verb} {self.path(name)}: {explain(error)}") from error
+        except (OSError, NotImplementedError) as error:
+            why = explain(error)
+            if verb == "write" and self.is_remote and isinstance(error, FileNotFoundError):
+                why = "the bucket does not exist"
+            raise StorageError(f"cannot {verb} {self.path(name)}: {why}") from error
 
     def exists(self, name: str) -> bool:
         """Whether the object is there."""
@@ -133,38 +180,55 @@ class Store:
         """
         self._guard("write", name, lambda: self._put(name, data))
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Write an object only if there is none yet; whether this call made it. Of many callers at most one did.
+
+        Raises:
+            StorageError: the location refuses; nothing of it is left behind.
+        """
+        return self._guard("write", name, lambda: self._put_new(name, data))
+
     def _put(self, name: str, data: bytes) -> None:
         if self.is_remote:
             self._fs.pipe_file(self.path(name), data)
             return
+        with self._part(name, data) as part:
+            part.replace(self.path(name))
+
+    def _put_new(self, name: str, data: bytes) -> bool:
+        if self._fs.exists(self.path(name)):
+            return False
+        try:
+            if self.is_remote:
+                self._fs.pipe_file(self.path(name), data, mode="create")
+                return True
+            with self._part(name, data) as part:
+                _link(part, self.path(name))
+        except FileNotFoundError:
+            raise
+        except OSError:
+            # s3fs gives errno 22 for a lost If-None-Match race, not FileExistsError.
+            if self._fs.exists(self.path(name)):
+                return False
+            raise
+        return True
+
+    @contextmanager
+    def _part(self, name: str, data: bytes | None = None) -> Iterator[Path]:
+        """A file beside the local object `name`, with `data` safely in it; removed in the end if still there."""
         target = Path(self.path(name))
         target.parent.mkdir(parents=True, exist_ok=True)
         # The name is unique to the writer, so two of them cannot share a part; dot-files are no tables.
         part = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.part")
         try:
-            with part.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
+            if data is not None:
+                with part.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            yield part
         finally:
             part.unlink(missing_ok=True)
-
-    def create(self, name: str, data: bytes) -> bool:
-        """Write an object only if there is none yet; whether this call made it."""
-        if self.exists(name):
-            return False
-        if self.is_remote:
-            try:
-                self._fs.pipe_file(self.path(name), data, mode="create")
-            except (FileExistsError, OSError) as error:
-                # s3fs gives errno 22 for a lost If-None-Match race, not FileExistsError.
-                if self.exists(name):
-                    return False
-                raise StorageError(f"cannot write {self.path(name)}: {explain(error)}") from error
-            return True
-        self.write(name, data)
-        return True
 
     def delete(self, name: str) -> None:
         """Remove an object; a missing one is no error."""
@@ -183,8 +247,9 @@ class Store:
                 found = self._fs.ls(prefix, detail=True)
             except FileNotFoundError:
                 return []
+            # A "folder" that another tool made is an object whose name ends with a slash: its last part is empty.
             files = [os.path.basename(str(info["name"])) for info in found if info["type"] == "file"]
-            return sorted(name for name in files if name.endswith(suffix) and not name.startswith("."))
+            return sorted(name for name in files if name and name.endswith(suffix) and not name.startswith("."))
 
         return self._guard("list", folder, work)
 
@@ -203,7 +268,7 @@ class Store:
 
     def download(self, name: str, target: Path) -> None:
         """Copy an object to a local file, whole or not at all."""
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        part = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.part")
         try:
             self._guard("read", name, lambda: self._fs.get_file(self.path(name), str(part)))
             part.replace(target)
@@ -211,22 +276,31 @@ class Store:
             part.unlink(missing_ok=True)
 
     def upload(self, source: Path, name: str) -> None:
-        """Copy a local file to an object, whole or not at all."""
+        """Copy a local file to an object, whole or not at all.
+
+        Raises:
+            StorageError: the location refuses, or `source` is no file; nothing of it is left behind.
+        """
+        if not source.is_file():
+            raise StorageError(f"cannot write {self.path(name)}: {source} is no file")
+        self._guard("write", name, lambda: self._upload(source, name))
+
+    def _upload(self, source: Path, name: str) -> None:
         if self.is_remote:
-            self._guard("write", name, lambda: self._fs.put_file(str(source), self.path(name)))
+            self._fs.put_file(str(source), self.path(name))
             return
-        target = Path(self.path(name))
+        with self._part(name) as part:
+            shutil.copyfile(source, part)
+            part.replace(self.path(name))
 
-        def work() -> None:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(f".{target.name}.{os.getpid()}.part")
-            try:
-                self._fs.get_file(str(source), str(part))
-                part.replace(target)
-            finally:
-                part.unlink(missing_ok=True)
 
-        self._guard("write", name, work)
+def _link(part: Path, target: str) -> None:
+    try:
+        os.link(part, target)  # unlike a rename it never replaces
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        part.replace(target)
 
 
 def read_input(uri: str) -> bytes:
