@@ -1,0 +1,83 @@
+"""What decoding says about a video and what it gives.
+
+All times are seconds on the video's own clock: 0.0 is the moment its first shown frame appears. So the clips of
+a file whose pictures start late (a recording joined in the middle, sound that begins first) still start at 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A video file after one pass over its packets, with only its first picture decoded.
+
+    Frames are counted in presentation order. `pts` is the key of each frame (in units of the stream's time base,
+    rising); it is empty where the file gives no such keys, and frames are then told apart by counting.
+    """
+
+    container: str  # FFmpeg's demuxer name, "mov,mp4,m4a,3gp,3g2,mj2"
+    codec: str
+    width: int  # as shown: square pixels, turned upright
+    height: int
+    stored_width: int  # as coded
+    stored_height: int
+    turn: str  # name of the PIL transposition that makes a stored picture upright; "" for none
+    fps: float  # mean over the shown frames
+    duration_s: float  # from the first frame's appearance to the end of the last one's
+    times_s: Sequence[float]  # presentation times, rising, the first is 0.0
+    pts: Sequence[int]
+    key_frames: Sequence[int]  # positions of clean key frames, rising
+    num_open_keys: int  # key frames, or frames behind them, that a seek there would lose or spoil
+    starts_negative: bool
+    num_discarded: int  # packets that an edit list hides
+    num_untimed: int  # packets without a presentation time
+    num_video_streams: int
+    num_expected: int  # frames that the file's header promises; no less than len(times_s)
+    demux_error: str  # why reading ended early; "" if it did not
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that the file holds and shows."""
+        return len(self.times_s)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One wanted frame, fitted to the model."""
+
+    index: int  # position in presentation order
+    frame_HWC: np.ndarray  # uint8, size x size x 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """The columns of the videos table that decoding fills."""
+
+    duration_s: float
+    fps: float
+    width: int
+    height: int
+    container: str
+    codec: str
+    decoder: str  # "decord" or "pyav"
+    decoder_why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedClip:
+    """A clip's sampled frames."""
+
+    start_s: float
+    end_s: float
+    frame_times_s: list[float]  # N exact presentation times, rising
+    frames_NHWC: np.ndarray  # uint8, N x size x size x 3; 1 <= N <= the frames asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedVideo(Facts):
+    """A video's facts and clips; a span in which no frame is shown gives no clip."""
+
+    clips: list[DecodedClip]
