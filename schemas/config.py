@@ -1,15 +1,18 @@
 """Settings of every job: frozen, checked when made, unknown keys refused."""
 
+import math
 import re
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from schemas.errors import ConfigError
 from schemas.http import MAX_K
 
 DEFAULT_MODEL = "random-tiny"
 _FIXED_CLIPS = re.compile(r"fixed:(\d+(?:\.\d+)?)")
+# Synthetic videos are laid out on twelve sampled frames, each of at least four frames of the video.
+_SAMPLED_FRAMES, _MIN_FRAMES = 12, 48
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -97,8 +100,82 @@ class ServeConfig(Config):
 
 
 class DataConfig(Config):
-    """Settings of `reelsift data make`."""
+    """Settings of `reelsift data make`.
+
+    Attributes:
+        out: local folder.
+        videos: how many.
+        seed: of all that is drawn by chance.
+        size_px: side of the square picture; even, as yuv420p needs.
+        fps: frames a second.
+        min_seconds: a video's least length.
+        max_seconds: a video's greatest length.
+        events: short scenes that interrupt a video's main scene.
+        event_frames: lengths of an event to draw from, in frames of twelve sampled uniformly.
+        val_fraction: share of the videos in the split "val".
+        test_fraction: share of the videos in the split "test"; the rest is "train".
+        workers: processes; None for as many as there are cores, up to 8. The videos do not depend on it.
+    """
+
+    # Defaults are checked too: a default can clash with another setting that was given.
+    model_config = ConfigDict(validate_default=True)
 
     out: str = Field(min_length=1)
-    videos: int = Field(default=20, ge=1)
+    videos: int = Field(default=20, ge=1, le=999_999)
     seed: int = Field(default=0, ge=0)
+    size_px: int = Field(default=128, ge=32, le=1024, multiple_of=2)
+    fps: int = Field(default=12, ge=1, le=120)
+    min_seconds: float = Field(default=6.0, gt=0, le=600)
+    max_seconds: float = Field(default=8.0, gt=0, le=600)
+    events: int = Field(default=2, ge=0, le=4)
+    event_frames: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(2, 3), min_length=1)
+    val_fraction: Fraction = 0.1
+    test_fraction: Fraction = 0.2
+    workers: int | None = Field(default=None, ge=1, le=256)
+
+    @field_validator("min_seconds")
+    @classmethod
+    def _long_enough_to_cut(cls, value: float, info: ValidationInfo) -> float:
+        if value * info.data.get("fps", math.inf) < _MIN_FRAMES:
+            raise ValueError(f"min_seconds x fps must be at least {_MIN_FRAMES} frames")
+        return value
+
+    @field_validator("max_seconds")
+    @classmethod
+    def _not_below_least(cls, value: float, info: ValidationInfo) -> float:
+        if value < info.data.get("min_seconds", 0.0):
+            raise ValueError("must not be less than min_seconds")
+        return value
+
+    @field_validator("event_frames")
+    @classmethod
+    def _leaves_main_scene(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        events = info.data.get("events", 0)
+        if events * max(value) > _SAMPLED_FRAMES - max(2, events):
+            raise ValueError(
+                f"{events} events of {max(value)} leave too little of {_SAMPLED_FRAMES} for the main scene"
+            )
+        return value
+
+    @field_validator("test_fraction")
+    @classmethod
+    def _at_most_all(cls, value: float, info: ValidationInfo) -> float:
+        if value + info.data.get("val_fraction", 0.0) > 1:
+            raise ValueError("val_fraction + test_fraction must not exceed 1")
+        return value
+
+
+class SamplesConfig(Config):
+    """Settings of `reelsift data samples`.
+
+    Attributes:
+        out: local folder.
+        cache: folder for what was downloaded; None for the user's cache folder.
+        unclear: also take clips whose origin nobody states: for tests on one machine, never to be passed on.
+        download_timeout_s: for each call of the package manager.
+    """
+
+    out: str = Field(min_length=1)
+    cache: str | None = None
+    unclear: bool = False
+    download_timeout_s: float = Field(default=60.0, gt=0)

@@ -1,0 +1,109 @@
+"""What a set of videos will show, decided before anything is drawn: a function of the seed alone."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.synthetic.captions import caption
+from pipeline.synthetic.render import render_frame
+from pipeline.synthetic.scene import Scene, SceneKey, sample_scene
+from pipeline.synthetic.timeline import MAIN, Timeline, sample_timeline
+from schemas.config import DataConfig
+
+GIST, NEEDLE = "gist", "needle"
+_REDRAWS = 200
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPlan:
+    """One video.
+
+    Attributes:
+        name: its path below the folder of the set.
+        split: train, val or test.
+        scenes: the main scene, then one for each event; no other video of the set has any of them.
+        captions: one for each scene.
+        timeline: which scene is on when.
+    """
+
+    name: str
+    split: str
+    scenes: tuple[Scene, ...]
+    captions: tuple[str, ...]
+    timeline: Timeline
+
+    def frames(self, size_px: int) -> Iterator[NDArray[np.uint8]]:
+        """All frames, uint8, (size_px, size_px, 3) each."""
+        for shot in self.timeline.shots:
+            for frame in range(shot.start, shot.end):
+                yield render_frame(self.scenes[shot.scene], frame / self.timeline.fps, size_px)
+
+    def queries(self) -> list[dict[str, Any]]:
+        """The lines of captions.jsonl: one for each scene; `uri` is relative to the folder of that file.
+
+        The span of the main scene is the whole video, since the events only interrupt it.
+        """
+        lines = []
+        for index, (scene, text) in enumerate(zip(self.scenes, self.captions, strict=True)):
+            start_s, end_s = (0.0, self.timeline.duration_s) if index == MAIN else self.timeline.span_s(index)
+            lines.append(
+                {
+                    "video": self.name,
+                    "uri": self.name,
+                    "caption": text,
+                    "group": GIST if index == MAIN else NEEDLE,
+                    "start_s": round(start_s, 3),
+                    "end_s": round(end_s, 3),
+                    "split": self.split,
+                    "attributes": scene.attributes(),
+                }
+            )
+        return lines
+
+
+def plan_videos(config: DataConfig) -> Iterator[VideoPlan]:
+    """Plan all videos, in order; the first N of a larger set with the same settings are the set of N."""
+    taken: set[SceneKey] = set()
+    for index in range(config.videos):
+        # A generator for each video: how many draws one took changes nothing in the next.
+        rng = np.random.default_rng([config.seed, index])
+        scenes = tuple(_new_scene(rng, taken) for _ in range(1 + config.events))
+        seconds = rng.uniform(config.min_seconds, config.max_seconds)
+        yield VideoPlan(
+            name=f"videos/{index + 1:06d}.mp4",
+            split=split_of(index, config.val_fraction, config.test_fraction),
+            scenes=scenes,
+            captions=tuple(caption(scene, rng) for scene in scenes),
+            timeline=sample_timeline(
+                rng, round(seconds * config.fps), config.fps, num_events=config.events, event_frames=config.event_frames
+            ),
+        )
+
+
+def _new_scene(rng: np.random.Generator, taken: set[SceneKey]) -> Scene:
+    """A scene that no video has yet; a repeated one only where the words run out."""
+    for _ in range(_REDRAWS):
+        scene = sample_scene(rng)
+        if scene.key() not in taken:
+            break
+    taken.add(scene.key())
+    return scene
+
+
+def split_of(index: int, val_fraction: float, test_fraction: float) -> str:
+    """The split of the video at an index, whatever the seed and the size of the set.
+
+    Multiples of the golden ratio fill the unit interval evenly, so even a small set comes close to its fractions.
+
+    >>> [split_of(i, 0.2, 0.2) for i in range(5)]
+    ['train', 'val', 'train', 'train', 'test']
+    """
+    place = (index + 1) * _GOLDEN % 1.0
+    if place < test_fraction:
+        return "test"
+    return "val" if place < test_fraction + val_fraction else "train"
