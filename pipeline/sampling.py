@@ -1,6 +1,7 @@
 """Which pictures stand for a clip: clips by rule, and frames uniform by segment over presentation times."""
 
 import bisect
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -97,7 +98,7 @@ def clip_spans(duration_s: float, rule: str) -> list[tuple[float, float]]:
     seconds = clip_seconds(rule) or duration_s
     count = count_clips(duration_s, rule)
     edges = [i * seconds for i in range(count)] + [duration_s]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def frames_in_span(times_s: Sequence[float], start_s: float, end_s: float) -> range:

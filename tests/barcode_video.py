@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from PIL import Image
 
 BITS = 8
 FAST = {
@@ -17,7 +18,7 @@ FAST = {
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:pools=1:frame-threads=1"},
     "libvpx": {"deadline": "realtime", "cpu-used": "8", "b": "1M"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "b": "1M"},
-    "libsvtav1": {"preset": "12", "crf": "30", "svtav1-params": "lp=1"},
+    "libsvtav1": {"preset": "10", "crf": "12", "svtav1-params": "lp=1:enable-tf=0"},
     "mpeg4": {"bf": "2", "b": "2M"},
     "mpeg2video": {"bf": "2", "b": "4M"},
 }
@@ -66,7 +67,6 @@ def write_video(  # noqa: PLR0913  (one argument a trait of the file)
     container_options: dict[str, str] | None = None,
     codec_options: dict[str, str] | None = None,
     audio_s: float = 0.0,
-    resize_from: int | None = None,
 ) -> Path:
     """Write a video and return its path.
 
@@ -86,7 +86,6 @@ def write_video(  # noqa: PLR0913  (one argument a trait of the file)
         container_options: options of the muxer.
         codec_options: options of the encoder, on top of quick ones.
         audio_s: seconds of silence beside the pictures.
-        resize_from: from this frame on, the picture is half as large.
     """
     options = dict(container_options or {}) | ({"movflags": "+faststart"} if faststart else {})
     with av.open(str(path), "w", options=options) as file:
@@ -102,7 +101,7 @@ def write_video(  # noqa: PLR0913  (one argument a trait of the file)
             stream.set_display_rotation(rotate, hflip=mirror)
         sound = file.add_stream("aac" if path.suffix == ".mp4" else "libopus", rate=48000) if audio_s else None
         for number in range(num_frames):
-            frame = av.VideoFrame.from_ndarray(stored(number, size, rotate, mirror), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(stored(number, size, rotate, mirror, aspect), format="rgb24")
             frame.pts = round(times[number] / base) if times else number
             frame.time_base = base
             file.mux(stream.encode(frame))
@@ -112,13 +111,15 @@ def write_video(  # noqa: PLR0913  (one argument a trait of the file)
     return path
 
 
-def stored(number: int, size: tuple[int, int], rotate: int, mirror: bool) -> np.ndarray:
-    """What a file stores so that a player which turns by `rotate` and then mirrors shows the upright picture."""
-    width, height = size if rotate % 180 == 0 else size[::-1]
-    upright = picture(number, width, height)
+def stored(number: int, size: tuple[int, int], rotate: int, mirror: bool, aspect: Fraction | None) -> np.ndarray:
+    """What a file stores so that a player which stretches, turns by `rotate` and then mirrors shows `picture`."""
+    wide = (round(size[0] * max(aspect or 1, 1)), round(size[1] / min(aspect or 1, 1)))
+    width, height = wide if rotate % 180 == 0 else wide[::-1]
+    shown = picture(number, width, height)
     if mirror:
-        upright = upright[:, ::-1]
-    return np.ascontiguousarray(np.rot90(upright, -rotate // 90))
+        shown = shown[:, ::-1]
+    turned = np.ascontiguousarray(np.rot90(shown, -rotate // 90))
+    return turned if wide == size else np.asarray(Image.fromarray(turned).resize(size))
 
 
 def mux_silence(file: av.container.OutputContainer, sound: av.AudioStream, seconds: float) -> None:
@@ -174,3 +175,30 @@ def patch_box(path: Path, name: bytes, offset: int, value: bytes) -> Path:
     data[at : at + len(value)] = value
     path.write_bytes(data)
     return path
+
+
+def damage(path: Path, packets: Sequence[int]) -> Path:
+    """Overwrite the data of some video packets, counted in decode order, with zeros."""
+    with av.open(str(path)) as file:
+        places = [(packet.pos, packet.size) for packet in file.demux(file.streams.video[0]) if packet.size]
+    data = bytearray(path.read_bytes())
+    for number in packets:
+        start, size = places[number]
+        data[start : start + size] = bytes(size)
+    path.write_bytes(data)
+    return path
+
+
+def join(first: Path, second: Path, target: Path, seconds: float) -> Path:
+    """Write one stream with the packets of two, the second's times moved by `seconds`."""
+    with av.open(str(first)) as one, av.open(str(second)) as two, av.open(str(target), "w") as new:
+        out = new.add_stream_from_template(one.streams.video[0])
+        for source, shift_s in ((one, 0.0), (two, seconds)):
+            shift = round(Fraction(shift_s) / source.streams.video[0].time_base)
+            for packet in source.demux(source.streams.video[0]):
+                if packet.size:
+                    packet.pts += shift
+                    packet.dts = None if packet.dts is None else packet.dts + shift
+                    packet.stream = out
+                    new.mux(packet)
+    return target

@@ -1,1 +1,1 @@
-"""Frames out of video files: probed first, decoded by the decoder that is proven right, in a child that may be killed."""
+"""Frames out of video files: probed first, decoded by the decoder proven right, in a child that may be killed."""

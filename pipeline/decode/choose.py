@@ -1,8 +1,9 @@
 """Which decoder may be trusted with a file; decided before decoding, since the wrong one fails without a word.
 
-decord seeks well and turns pictures itself, but gives wrong frames silently where time stamps are not those of an
+decord seeks well and turns pictures itself. But it gives wrong frames silently where time stamps are not those of an
 ordinary mp4 or matroska file (edit lists, AVI, MPEG program streams, WMV) and where a seek loses frames (open groups
-of pictures, gradual refresh), and never returns from some transport streams. So it is used only where its frames were shown to be right, and PyAV, read in order, everywhere else.
+of pictures, gradual refresh), and it never returns from some transport streams. So it is used only where its frames
+were shown to be right, and PyAV, which names each frame by its time, everywhere else.
 """
 
 from pipeline.decode.picture import ROTATIONS

@@ -2,8 +2,15 @@
 
 A reader that stays open decodes ahead without bound, and its process grows by gigabytes. decord turns pictures
 upright itself and ignores the shape of pixels.
+
+It conceals damage: a broken packet becomes a copy of an older picture. But the FFmpeg inside it then complains on
+stderr, and is silent on sound files; so any complaint counts as a failure, and PyAV is asked instead. Complaints
+are seen where stderr is a file, as in a worker; elsewhere damage passes.
 """
 
+import os
+import re
+import stat
 from collections.abc import Sequence
 
 import decord
@@ -14,7 +21,9 @@ from pipeline.decode.picture import ROTATIONS
 from pipeline.decode.pyav_frames import Fitter
 from pipeline.decode.records import Picture, Probe
 
-decord.logging.set_level(decord.logging.QUIET)
+decord.logging.set_level(decord.logging.ERROR)
+_STDERR = 2
+_PLACE = re.compile(r"\[[\d:]+\] \S+:\d+: (Error: )?")  # "[05:16:01] /build/src/video.cc:292: "
 
 
 class DecordUnfitError(Exception):
@@ -33,14 +42,16 @@ def decord_pictures(path: str, probe: Probe, wanted: Sequence[int], fitter: Fitt
     Raises:
         DecordUnfitError: with the reason in one line.
     """
+    silent_at = _stderr_size()
     try:
         batch_NHWC = _batch(path, probe, wanted)
     except (decord.DECORDError, RuntimeError, AssertionError, ValueError, IndexError, OSError) as error:
         first_line = (str(error).strip().splitlines() or [""])[0]  # a native stack follows
-        raise DecordUnfitError(f"decord fails: {first_line.split('Error: ')[-1][:160]}") from error
+        raise DecordUnfitError(f"decord fails: {_PLACE.sub('', first_line)[:160]}") from error
+    if _stderr_size() > silent_at:
+        raise DecordUnfitError(f"decord complains: {_first_line_after(silent_at)}")
     return [
-        Picture(index, fitter(Image.fromarray(frame_HWC)))
-        for index, frame_HWC in zip(wanted, batch_NHWC, strict=True)
+        Picture(index, fitter(Image.fromarray(frame_HWC))) for index, frame_HWC in zip(wanted, batch_NHWC, strict=True)
     ]
 
 
@@ -57,3 +68,18 @@ def _batch(path: str, probe: Probe, wanted: Sequence[int]) -> np.ndarray:
         seen = f"{batch_NHWC.shape[2]} x {batch_NHWC.shape[1]}"
         raise DecordUnfitError(f"decord gives pictures of {seen}, not {width} x {height}")
     return batch_NHWC
+
+
+def _stderr_size() -> int:
+    """Bytes written to stderr so far; 0 where it is no file and this cannot be known."""
+    info = os.fstat(_STDERR)
+    return info.st_size if stat.S_ISREG(info.st_mode) else 0
+
+
+def _first_line_after(offset: int) -> str:
+    try:
+        text = os.pread(_STDERR, 400, offset).decode(errors="replace")
+    except OSError:
+        return "of what cannot be read"  # a file opened for writing only
+    line = (text.strip().splitlines() or [""])[0]
+    return line.split("] ", 1)[-1][:160]  # without the "[h264 @ 0x55...] " in front

@@ -56,8 +56,9 @@ def shown_size(width: int, height: int, aspect: Fraction | None, turn: str) -> t
     >>> shown_size(640, 360, None, "ROTATE_90")
     (360, 640)
     """
-    if aspect and 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
-        width, height = round(width * max(aspect, 1)), round(height / min(aspect, 1))
+    factor = float(aspect or 1)
+    if 1 / _MAX_ASPECT <= factor <= _MAX_ASPECT:
+        width, height = round(width * max(factor, 1.0)), round(height / min(factor, 1.0))
     return (height, width) if turn in _SWAPS_SIDES else (width, height)
 
 

@@ -20,6 +20,7 @@ MAX_PACKETS = 4_000_000  # 18 hours at 60 frames a second
 MAX_PIXELS = 64_000_000  # above 8K, and above what any decoder should be asked for within a worker's memory
 _FIRST_PICTURE_TRIES = 200
 _DECLARES_LENGTH = ("mov,", "matroska", "flv")
+_GAP_BYTES = 1024  # between two packets of a matroska file; headers of blocks and clusters take some twenty
 
 
 @dataclass
@@ -37,6 +38,9 @@ class _Scan:
     last_shown: tuple[int, int] = (-1 << 62, 0)  # greatest pts, and that packet's duration
     end_s: float = 0.0  # of the video stream
     all_end_s: float = 0.0  # of any stream
+    end_byte: int = 0  # where the last packet of any stream ends in the file
+    packet_bytes: int = 0
+    gap_bytes: int = 0
     first_picture: Any = None
     error: str = ""
 
@@ -77,6 +81,7 @@ def _scan(container: Any, stream: Any) -> _Scan:
                 scan.first_picture = _try_decode(packet)
             if packet.size:
                 _note_end(scan, packet, ours)
+                _note_place(scan, packet)
                 if ours:
                     _note_packet(scan, packet)
     except av.error.FFmpegError as error:
@@ -98,6 +103,17 @@ def _note_end(scan: _Scan, packet: Any, ours: bool) -> None:
     scan.all_end_s = max(scan.all_end_s, end_s)
     if ours:
         scan.end_s = max(scan.end_s, end_s)
+
+
+def _note_place(scan: _Scan, packet: Any) -> None:
+    """Add up the bytes of packets, and those between them that are none."""
+    scan.packet_bytes += packet.size
+    if packet.pos is None or packet.pos < 0:
+        return
+    gap = packet.pos - scan.end_byte
+    if scan.end_byte and gap > _GAP_BYTES:
+        scan.gap_bytes += gap
+    scan.end_byte = max(scan.end_byte, packet.pos) + packet.size  # laced packets share one place
 
 
 def _note_packet(scan: _Scan, packet: Any) -> None:
@@ -204,10 +220,13 @@ def _expected(container: Any, stream: Any, scan: _Scan) -> int:
     """Frames that the file should hold by its own header; a cut download holds fewer.
 
     The count in an mp4's index is no use here, since an edit list hides frames on purpose: length is compared
-    with length. A matroska file states one length for all its streams.
+    with length. A matroska file states one length for all its streams, and a hole in it leaves the length as it was.
     """
     if container.format.name == "avi":
-        return max(scan.num_packets, stream.frames)
+        return max(scan.num_packets, int(stream.frames))
+    if container.format.name.startswith("matroska") and scan.gap_bytes:
+        # After a hole the demuxer finds the next cluster without a word.
+        return round(scan.num_packets * (1 + scan.gap_bytes / scan.packet_bytes))
     if not container.format.name.startswith(_DECLARES_LENGTH):
         return scan.num_packets
     if stream.duration is not None:

@@ -52,7 +52,8 @@ def plan_runs(key_frames: Sequence[int], wanted: Sequence[int]) -> list[Run]:
     runs: list[tuple[int, list[int]]] = [(0, [])]
     position = 0
     for index in wanted:
-        key = key_frames[bisect.bisect_right(key_frames, index) - 1] if key_frames else 0
+        before = bisect.bisect_right(key_frames, index)
+        key = key_frames[before - 1] if before else 0
         if key - position >= _WORTH_A_SEEK:
             runs.append((key, []))
         runs[-1][1].append(index)

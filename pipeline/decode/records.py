@@ -44,6 +44,19 @@ class Probe:
         return len(self.times_s)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is asked of one file."""
+
+    path: str
+    rule: str  # 'whole' or 'fixed:SECONDS'
+    num_frames: int  # F, frames a clip
+    size: int  # side of the square picture
+    interpolation: str  # 'bicubic' or 'bilinear'
+    max_answer_bytes: int  # all pictures of all clips together
+    avoid_decord: str = ""  # why not to use decord; "" to let the probe decide
+
+
 @dataclass(frozen=True)
 class Picture:
     """One wanted frame, fitted to the model."""

@@ -11,11 +11,12 @@ from schemas.errors import BadVideoError
 
 # They read other files or addresses that their text names (playlists, session descriptions), or turn any text
 # into pictures; none of them is a video file, and an input must not choose what else is opened.
-_INDIRECT = {"applehttp", "concat", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "webm_dash_manifest"}
+_INDIRECT = {"concat", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "webm_dash_manifest"}
 _DEMUXERS = ",".join(sorted(set(av.formats_available) - _INDIRECT))
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
 _BOX_HEADER = 8
 _LONG_BOX = 1
+_MAX_BOXES = 64
 
 
 def check_file(path: str) -> None:
@@ -73,7 +74,7 @@ def _top_boxes(path: Path) -> list[bytes]:
     """Names of an mp4's outermost boxes; empty if the file is none."""
     names: list[bytes] = []
     with path.open("rb") as file:
-        while len(names) < 64 and len(header := file.read(_BOX_HEADER)) == _BOX_HEADER:
+        while len(names) < _MAX_BOXES and len(header := file.read(_BOX_HEADER)) == _BOX_HEADER:
             size, name = int.from_bytes(header[:4], "big"), header[4:]
             names.append(name)
             if size == _LONG_BOX:

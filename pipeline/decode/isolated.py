@@ -1,0 +1,221 @@
+"""Decoding in a child process that may hang, crash or lie, while the caller never does more than wait for its limit."""
+
+import dataclasses
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from pipeline.decode.child import WORKER_COMMAND, Child, ChildDiedError, ChildSilentError
+from pipeline.decode.choose import DECORD
+from pipeline.decode.records import DecodedClip, DecodedVideo, Job
+from pipeline.sampling import clip_seconds
+from schemas.errors import BadVideoError
+
+_RECYCLE_FILES = 200
+_RECYCLE_RSS_BYTES = 1 << 30
+_ANSWER_BYTES = 1 << 30
+
+
+class IsolatedDecoder:
+    """A decoder that owns one child process, kept from file to file and replaced when it fails or grows.
+
+    A file that makes decord hang or crash is tried once more with PyAV, within the same time limit.
+
+    Any thread may call; calls run one after the other. Each open decoder holds one idle process of some 60 MB.
+
+    Args:
+        timeout_s: wall time for one file, from request to last byte; not the wait for a free child or its start.
+        max_answer_bytes: limit on all pictures of one file together; the caller's memory holds them all. The
+            child's holds one clip, or what decord gives at once (see `choose.DECORD_BYTES`).
+        recycle_files: files after which a fresh child is started, against leaks in native code.
+        recycle_rss_bytes: memory of an idle child above which a fresh one is started.
+        command: starts the child.
+    """
+
+    def __init__(
+        self,
+        timeout_s: float,
+        *,
+        max_answer_bytes: int = _ANSWER_BYTES,
+        recycle_files: int = _RECYCLE_FILES,
+        recycle_rss_bytes: int = _RECYCLE_RSS_BYTES,
+        command: Sequence[str] = WORKER_COMMAND,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._max_answer_bytes = max_answer_bytes
+        self._recycle_files = recycle_files
+        self._recycle_rss_bytes = recycle_rss_bytes
+        self._command = tuple(command)
+        self._lock = threading.Lock()
+        self._child: Child | None = None
+        self._num_files = 0
+        self._worn_out = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child. The decoder may be used again: the next call starts another."""
+        with self._lock:
+            self._drop()
+
+    def decode(self, path: str, rule: str, num_frames: int, size: int, interpolation: str) -> DecodedVideo:
+        """Decode one local file.
+
+        Args:
+            path: of a regular file.
+            rule: 'whole' or 'fixed:SECONDS'.
+            num_frames: F, frames a clip at most.
+            size: side of the square pictures.
+            interpolation: 'bicubic' or 'bilinear'.
+
+        Raises:
+            BadVideoError: the file cannot be used; reason "timeout" or "crash" where it took the child along.
+            ConfigError: no such rule.
+            ReelsiftError: no child can be started, whatever the file.
+        """
+        clip_seconds(rule)
+        job = Job(
+            path=os.path.abspath(path),
+            rule=rule,
+            num_frames=num_frames,
+            size=size,
+            interpolation=interpolation,
+            max_answer_bytes=self._max_answer_bytes,
+        )
+        with self._lock:
+            try:
+                return self._decode(job)
+            except BaseException as error:
+                # After an interrupt, too, an answer may be half read; only a whole one leaves the child in step.
+                if not isinstance(error, BadVideoError):
+                    self._drop()
+                raise
+
+    def _decode(self, job: Job) -> DecodedVideo:
+        child = self._ready_child()
+        end = time.monotonic() + self._timeout_s
+        first = _Exchange(child, job, end, self._timeout_s)
+        try:
+            return self._run(first)
+        except (ChildSilentError, ChildDiedError) as error:
+            bad = self._lost(child, error)
+            if not first.in_decord or time.monotonic() >= end:
+                raise bad from error
+        child = self._ready_child()
+        again = dataclasses.replace(job, avoid_decord=f"decord: {bad.reason}, {bad.detail}")
+        try:
+            return self._run(_Exchange(child, again, end, self._timeout_s))
+        except (ChildSilentError, ChildDiedError) as error:
+            raise self._lost(child, error) from error
+
+    def _run(self, exchange: "_Exchange") -> DecodedVideo:
+        self._num_files += 1
+        try:
+            return exchange.run()
+        finally:
+            if exchange.rss_bytes > self._recycle_rss_bytes or self._num_files >= self._recycle_files:
+                self._worn_out = True
+
+    def _lost(self, child: Child, error: Exception) -> BadVideoError:
+        """End a child that failed, and say how."""
+        code = child.exit_code
+        self._child = None
+        last_words = child.kill()
+        if isinstance(error, ChildSilentError):
+            return BadVideoError("timeout", f"no answer within {self._timeout_s:g} s")
+        return BadVideoError("crash", "; ".join(filter(None, (_ending(code, error), last_words))))
+
+    def _ready_child(self) -> Child:
+        if self._child is not None and (self._worn_out or not self._child.alive()):
+            self._drop()
+        if self._child is None:
+            self._child = Child.start(self._command)
+            self._num_files, self._worn_out = 0, False
+        return self._child
+
+    def _drop(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+
+
+def _ending(code: int | None, error: Exception) -> str:
+    """How a process ended, in words; one that still ran broke the protocol.
+
+    >>> _ending(-11, ValueError())
+    'signal 11 (SIGSEGV)'
+    """
+    if code is None:
+        return str(error)
+    if code < 0:
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    return f"exit code {code}"
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, child: Child, job: Job, end: float, timeout_s: float) -> None:
+        self._child, self._job, self._end, self._timeout_s = child, job, end, timeout_s
+        self.in_decord = False
+        self.rss_bytes = 0
+        self._clips: list[DecodedClip] = []
+        self._left_bytes = job.max_answer_bytes
+
+    def run(self) -> DecodedVideo:
+        """The decoded file.
+
+        Raises:
+            BadVideoError: as the child says.
+            ChildSilentError: time is up.
+            ChildDiedError: the child ended, or what it writes is no answer.
+        """
+        self._child.send({"job": dataclasses.asdict(self._job), "timeout_s": self._timeout_s})
+        end = self._end
+        while True:
+            header, payload = self._child.receive(end, self._left_bytes)
+            try:
+                if header["kind"] == "decoder":
+                    self.in_decord = header["decoder"] == DECORD
+                    # decord gets half of what is left, so that PyAV has a chance when it hangs.
+                    end = (self._end + time.monotonic()) / 2 if self.in_decord else self._end
+                elif header["kind"] == "clip":
+                    end = self._end
+                    self._take_clip(header, payload)
+                else:
+                    return self._last(header)
+            except (KeyError, TypeError, ValueError) as error:
+                raise ChildDiedError(f"an answer that makes no sense ({type(error).__name__})") from error
+
+    def _take_clip(self, header: dict[str, Any], payload: bytes) -> None:
+        self.in_decord = False
+        self._left_bytes -= len(payload)
+        frames_NHWC = np.frombuffer(payload, np.uint8).reshape(header["shape"])
+        self._clips.append(
+            DecodedClip(
+                start_s=header["start_s"],
+                end_s=header["end_s"],
+                frame_times_s=list(header["frame_times_s"]),
+                frames_NHWC=frames_NHWC,
+            )
+        )
+
+    def _last(self, header: dict[str, Any]) -> DecodedVideo:
+        self.rss_bytes = header["rss_bytes"]
+        if header["kind"] == "bad":
+            raise BadVideoError(header["reason"], header["detail"])
+        if header["kind"] != "done":
+            raise ChildDiedError(f"an answer of kind {header['kind']!r}")
+        return DecodedVideo(clips=self._clips, **header["facts"])

@@ -1,0 +1,127 @@
+"""A file to its clips: probe, plan, decode with the chosen decoder, fall back where decord refuses.
+
+This runs inside the process that calls it. A file may make a decoder hang or crash: callers that must go on use
+`pipeline.decode.isolated`.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.decode.choose import DECORD, PYAV, choose_decoder
+from pipeline.decode.decord_frames import DecordUnfitError, decord_pictures
+from pipeline.decode.picture import fit
+from pipeline.decode.probe import probe
+from pipeline.decode.pyav_frames import MAX_BROKEN_SHARE, pyav_pictures
+from pipeline.decode.records import DecodedClip, Facts, Job, Picture, Probe
+from pipeline.sampling import clip_spans, count_clips, frames_in_span, uniform_indices
+from schemas.errors import BadVideoError
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A clip and the positions of its frames."""
+
+    start_s: float
+    end_s: float
+    indices: tuple[int, ...]
+
+
+def decode_clips(job: Job, announce: Callable[[str], None] = lambda _: None) -> Iterator[DecodedClip | Facts]:
+    """Decode a file clip by clip; memory holds one clip, or all pictures of a batch that decord gives.
+
+    Args:
+        job: what is asked.
+        announce: called with a decoder's name just before it is used.
+
+    Yields:
+        The clips in order of time, then once the facts.
+
+    Raises:
+        BadVideoError: the file cannot be used; clips given before are void.
+    """
+    seen = probe(job.path)
+    _check_whole(seen)
+    plans = _plan(seen, job)
+    wanted = [index for plan in plans for index in plan.indices]
+    decoder, why = (PYAV, job.avoid_decord) if job.avoid_decord else choose_decoder(seen, len(wanted))
+
+    def fitter(image: Any) -> np.ndarray:
+        return fit(image, job.size, job.interpolation, (seen.width, seen.height))
+
+    pictures: Iterable[Picture] = ()
+    if decoder == DECORD:
+        announce(DECORD)
+        try:
+            pictures = decord_pictures(job.path, seen, wanted, fitter)
+        except DecordUnfitError as error:
+            decoder, why = PYAV, str(error)
+    if decoder == PYAV:
+        announce(PYAV)
+        pictures = pyav_pictures(job.path, seen, wanted, fitter)
+    num_given = 0
+    for clip in _clips(seen, plans, pictures):
+        num_given += len(clip.frame_times_s)
+        yield clip
+    if num_given < len(wanted):
+        why += f"; {len(wanted) - num_given} of {len(wanted)} wanted frames do not decode"
+    yield _facts(seen, decoder, why)
+
+
+def _check_whole(seen: Probe) -> None:
+    """Refuse a file that holds much less than its header promises."""
+    lost = seen.num_expected - seen.num_frames
+    if lost > MAX_BROKEN_SHARE * seen.num_expected:
+        figures = f"holds {seen.num_frames} of about {seen.num_expected} frames"
+        raise BadVideoError("degraded", f"the file is cut or has holes: it {figures}")
+
+
+def _plan(seen: Probe, job: Job) -> list[_Plan]:
+    """The clips that show a frame, within the limit on what they would weigh."""
+    count = count_clips(seen.duration_s, job.rule)
+    needed = min(count * job.num_frames, seen.num_frames) * job.size * job.size * 3
+    if needed > job.max_answer_bytes or count > max(seen.num_frames, 1) * 1000:
+        raise BadVideoError(
+            "too_large",
+            f"{count} clips of {job.num_frames} frames would take {needed} bytes, above {job.max_answer_bytes}",
+        )
+    plans = []
+    for start_s, end_s in clip_spans(seen.duration_s, job.rule):
+        span = frames_in_span(seen.times_s, start_s, end_s)
+        if span:
+            indices = tuple(span[position] for position in uniform_indices(len(span), job.num_frames))
+            plans.append(_Plan(start_s, end_s, indices))
+    return plans
+
+
+def _clips(seen: Probe, plans: Sequence[_Plan], pictures: Iterable[Picture]) -> Iterator[DecodedClip]:
+    """Deal pictures, which come in order of time, to the clips they were planned for."""
+    which = {index: number for number, plan in enumerate(plans) for index in plan.indices}
+    num_clips = 0
+    for number, group in itertools.groupby(pictures, key=lambda picture: which[picture.index]):
+        mine = list(group)
+        num_clips += 1
+        yield DecodedClip(
+            start_s=plans[number].start_s,
+            end_s=plans[number].end_s,
+            frame_times_s=[seen.times_s[picture.index] for picture in mine],
+            frames_NHWC=np.stack([picture.frame_HWC for picture in mine]),
+        )
+    if num_clips < len(plans):
+        raise BadVideoError("degraded", f"{len(plans) - num_clips} of {len(plans)} clips have no frame that decodes")
+
+
+def _facts(seen: Probe, decoder: str, why: str) -> Facts:
+    return Facts(
+        duration_s=seen.duration_s,
+        fps=seen.fps,
+        width=seen.width,
+        height=seen.height,
+        container=seen.container,
+        codec=seen.codec,
+        decoder=decoder,
+        decoder_why=why,
+    )

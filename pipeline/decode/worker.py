@@ -1,0 +1,123 @@
+"""The child that decodes: `python -m pipeline.decode.worker`, with requests on stdin and answers on stdout.
+
+It imports no torch and no ray, so it starts quickly and stays small. It ends with its owner: when stdin closes, or
+when the process that started it is gone. (PR_SET_PDEATHSIG is no use: it fires when the starting thread ends.)
+"""
+
+import dataclasses
+import os
+import resource
+import select
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pipeline.decode.protocol import receive, send
+from pipeline.decode.records import DecodedClip, Job
+from pipeline.decode.video import decode_clips
+from schemas.errors import BadVideoError
+
+STDERR_BYTES = 1 << 20
+# Address space, of which numpy and the decoders reserve 0.6 GB at rest; 8K frames of a deep codec fit.
+MEMORY_BYTES = 4 << 30
+# Threads of the decoders add up; beyond this the owner is gone or asleep, for it stops a child by wall time.
+_CPU_PER_WALL = 4
+
+
+def main() -> None:
+    """Answer requests until stdin ends."""
+    requests, answers = _take_over_streams()
+    _limit_resources()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, which then closes stdin
+    threading.Thread(target=_end_with_owner, args=(requests.fileno(), os.getppid()), daemon=True).start()
+    send(answers, {"kind": "ready"})
+    while True:
+        header, _ = receive(lambda count: _read_exactly(requests, count))
+        _limit_cpu(header["timeout_s"])
+        _answer(Job(**header["job"]), answers)
+
+
+def _take_over_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the pipes for messages alone: what a library prints goes to stderr, what it reads is empty."""
+    requests, answers = os.dup(0), os.dup(1)
+    os.dup2(2, 1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return os.fdopen(requests, "rb", buffering=0), os.fdopen(answers, "wb")
+
+
+def _limit_resources() -> None:
+    """Bound what a hostile file can take; no limit that is already lower is raised."""
+    # stderr is a file of the owner's: neither it nor a core may fill a disk.
+    limits = ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, STDERR_BYTES), (resource.RLIMIT_AS, MEMORY_BYTES))
+    for kind, value in limits:
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+def _read_exactly(stream: BinaryIO, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = stream.read(count - len(data))
+        if not more:
+            sys.exit(0)  # the owner closed the pipe: the end of work
+        data += more
+    return data
+
+
+def _end_with_owner(requests: int, owner: int) -> None:
+    """End the process even while native code decodes, which leaves other threads free to run."""
+    poll = select.poll()
+    poll.register(requests, 0)  # a hang-up is always reported
+    while not poll.poll(1000) and os.getppid() == owner:
+        pass
+    os._exit(0)
+
+
+def _limit_cpu(timeout_s: float) -> None:
+    used_s = time.process_time()
+    soft = int(used_s + _CPU_PER_WALL * timeout_s) + 2
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+
+
+def _answer(job: Job, answers: BinaryIO) -> None:
+    try:
+        for part in decode_clips(job, lambda name: send(answers, {"kind": "decoder", "decoder": name})):
+            if isinstance(part, DecodedClip):
+                _send_clip(answers, part)
+            else:
+                send(answers, {"kind": "done", "facts": dataclasses.asdict(part), "rss_bytes": rss_bytes()})
+    except BadVideoError as error:
+        _send_bad(answers, error.reason, error.detail)
+    except MemoryError:
+        _send_bad(answers, "too_large", "decoding needs more memory than a decoder may use")
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001  (a file must not end the process by an error nobody thought of)
+        _send_bad(answers, "decode_error", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+
+
+def _send_clip(answers: BinaryIO, clip: DecodedClip) -> None:
+    header: dict[str, Any] = {"kind": "clip", "start_s": clip.start_s, "end_s": clip.end_s}
+    header |= {"frame_times_s": clip.frame_times_s, "shape": clip.frames_NHWC.shape}
+    send(answers, header, clip.frames_NHWC.tobytes())
+
+
+def _send_bad(answers: BinaryIO, reason: str, detail: str) -> None:
+    send(answers, {"kind": "bad", "reason": reason, "detail": detail, "rss_bytes": rss_bytes()})
+
+
+def rss_bytes() -> int:
+    """Memory that this process holds now; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0
+
+
+if __name__ == "__main__":
+    main()
