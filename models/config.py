@@ -30,6 +30,8 @@ class ModelConfig(BaseModel):
         temporal_layers: depth of the temporal transformer.
         preprocess: how a picture becomes the tower's input.
         fusion: weights and temperatures of the score.
+        vocabulary: the BPE pieces of CLIP that the text tower knows; None for all of them.
+        conv_stem: channels of stride-2 convolutions in place of the one that cuts patches; None for a plain ViT.
         seed: weights are drawn from this seed instead of being read from a file.
     """
 
@@ -40,4 +42,6 @@ class ModelConfig(BaseModel):
     temporal_layers: int = Field(default=4, ge=1)
     preprocess: Preprocess
     fusion: Fusion = Fusion()
+    vocabulary: tuple[str, ...] | None = None
+    conv_stem: tuple[int, ...] | None = None
     seed: int | None = None

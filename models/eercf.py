@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from models.config import ModelConfig
 from models.temporal import TemporalTransformer
-from models.towers import build_clip, image_tokens, normalize_pixels
+from models.towers import build_clip, image_tokens, normalize_pixels, text_tokens
+from models.vocabulary import CompactTokenizer, TokenizeTexts, vocabulary_rows
+from schemas.errors import UnknownModelError
 from schemas.scoring import ScoringParams
 from schemas.tables import TokenShape
 
@@ -41,13 +43,15 @@ class EercfModel(nn.Module):
         self.name = name
         self.model_id = ""
         self.weights_sha256 = ""
-        self.clip = build_clip(config.clip, name)
+        if config.vocabulary is not None:
+            _check_rows(config, name)
+        self.clip = build_clip(config.clip, name, config.conv_stem)
         dim = self.clip.visual.output_dim
         self.temporal = TemporalTransformer(dim, config.temporal_layers)
         self.frame_positions_FD = nn.Parameter(torch.randn(config.num_frames, dim) * 0.01)
         self.coarse_mix_DD = nn.Parameter(torch.eye(dim))
         self.frame_mix_FF = nn.Parameter(torch.eye(config.num_frames))
-        self.tokenizer = open_clip.SimpleTokenizer(context_length=self.clip.context_length)
+        self.tokenizer = _tokenizer(config, self.clip.context_length, name)
         self.start_temporal_from_text()
 
     @torch.no_grad()
@@ -88,8 +92,18 @@ class EercfModel(nn.Module):
 
         A text longer than the context is cut by the tokenizer, which keeps the end-of-text token.
         """
-        tokens_TL = self.tokenizer(texts).to(self.device)
-        return nnf.normalize(self.clip.encode_text(tokens_TL).float(), dim=-1)
+        return self.embed_text(self.tokenizer(texts))
+
+    def embed_text(self, tokens_TL: Tensor) -> Tensor:
+        """`encode_text` of token ids, with gradients."""
+        longest = int(tokens_TL.argmax(-1).max()) + 1  # the end token has the largest id
+        return nnf.normalize(text_tokens(self.clip, tokens_TL[:, :longest].to(self.device)).float(), dim=-1)
+
+    def embed_pictures(self, pictures_NHWC: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw frame tokens f (N x D) and unit patch tokens (N x P x D) of uint8 pictures, with gradients."""
+        pixels_NCHW = normalize_pixels(pictures_NHWC.to(self.device), self.config.preprocess)
+        frame_ND, patch_NPD = image_tokens(self.clip.visual, pixels_NCHW)
+        return frame_ND.float(), nnf.normalize(patch_NPD.float(), dim=-1)
 
     @torch.inference_mode()
     def fold_query(self, text_TD: Tensor) -> Tensor:
@@ -109,16 +123,14 @@ class EercfModel(nn.Module):
         pixels_NHWC = frames_BFHWC[mask_BF.bool()]
         frames, patches = [], []
         for part_NHWC in pixels_NHWC.split(batch_frames):
-            frame_ND, patch_NPD = image_tokens(
-                self.clip.visual, normalize_pixels(part_NHWC.to(self.device), self.config.preprocess)
-            )
-            frames.append(frame_ND.float())
-            patches.append(patch_NPD.float())
+            frame_ND, patch_NPD = self.embed_pictures(part_NHWC)
+            frames.append(frame_ND)
+            patches.append(patch_NPD)
         shape = self.token_shape
         raw_BFD = torch.zeros(*real_BF.shape, shape.dim, device=self.device)
         raw_BFD[real_BF] = torch.cat(frames)
         patches_BFPD = torch.zeros(*real_BF.shape, shape.patches, shape.dim, device=self.device)
-        patches_BFPD[real_BF] = nnf.normalize(torch.cat(patches), dim=-1)
+        patches_BFPD[real_BF] = torch.cat(patches)
         temporal_BFD, coarse_BD = self.encode_time(raw_BFD, real_BF.float())
         return ClipTokens(coarse_BD, nnf.normalize(raw_BFD, dim=-1), temporal_BFD, patches_BFPD)
 
@@ -136,3 +148,16 @@ class EercfModel(nn.Module):
         temporal_BFD = nnf.normalize(hidden_BFD, dim=-1) * mask_BF[..., None]
         mean_BD = temporal_BFD.sum(1) / mask_BF.sum(1, keepdim=True).clamp_min(1.0)
         return temporal_BFD, nnf.normalize(mean_BD, dim=-1)
+
+
+def _check_rows(config: ModelConfig, name: str) -> None:
+    wanted, given = vocabulary_rows(config.vocabulary or ()), config.clip.get("text_cfg", {}).get("vocab_size")
+    if wanted != given:
+        raise UnknownModelError(f"{name}: text_cfg.vocab_size is {given}; its vocabulary of pieces needs {wanted} rows")
+
+
+def _tokenizer(config: ModelConfig, context_length: int, name: str) -> TokenizeTexts:
+    if config.vocabulary is None:
+        full: TokenizeTexts = open_clip.SimpleTokenizer(context_length=context_length)
+        return full
+    return CompactTokenizer(config.vocabulary, context_length, name)

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from models.config import Preprocess
+from models.stem import ConvStem
 from schemas.errors import UnknownModelError
 
 
-def build_clip(architecture: dict[str, Any], label: str) -> open_clip.CLIP:
+def build_clip(architecture: dict[str, Any], label: str, conv_stem: tuple[int, ...] | None = None) -> open_clip.CLIP:
     """An open_clip CLIP with initial weights.
 
     Args:
         architecture: embed_dim, vision_cfg, text_cfg and optionally quick_gelu, as in open_clip's model configs.
         label: how to call the model in an error.
+        conv_stem: channels of the convolutions that replace the patch embedding, or None.
 
     Raises:
         UnknownModelError: the image tower is no plain ViT, so it has no patch tokens to project.
@@ -33,6 +35,8 @@ def build_clip(architecture: dict[str, Any], label: str) -> open_clip.CLIP:
     except (TypeError, AssertionError, KeyError) as error:
         raise UnknownModelError(f"{label}: open_clip refuses this architecture: {error}") from None
     check_plain_vit(clip.visual, label)
+    if conv_stem is not None:
+        clip.visual.conv1 = ConvStem(conv_stem, clip.visual.conv1.out_channels, clip.visual.patch_size[0], label)
     return clip
 
 
@@ -60,6 +64,23 @@ def image_tokens(visual: nn.Module, pixels_NCHW: Tensor) -> tuple[Tensor, Tensor
     x_NLW = visual.transformer(visual._embeds(pixels_NCHW))
     tokens_NLD = visual.ln_post(x_NLW) @ visual.proj
     return tokens_NLD[:, 0], tokens_NLD[:, 1:]
+
+
+def text_tokens(clip: open_clip.CLIP, tokens_TL: Tensor) -> Tensor:
+    """The hidden state at the end-of-text token behind ln_final and text_projection, T x D, not normalised.
+
+    The same as open_clip's `encode_text`, but for any L up to the context length: attention is causal, so the
+    padding behind the end token changes nothing and need not be computed.
+
+    Args:
+        clip: the model.
+        tokens_TL: ids, padded with 0; the end token has the largest.
+    """
+    length = tokens_TL.shape[1]
+    x_TLW = clip.token_embedding(tokens_TL) + clip.positional_embedding[:length]
+    x_TLW = clip.transformer(x_TLW, attn_mask=clip.attn_mask[:length, :length])
+    ends_T = tokens_TL.argmax(-1)
+    return clip.ln_final(x_TLW[torch.arange(len(x_TLW), device=x_TLW.device), ends_T]) @ clip.text_projection
 
 
 def normalize_pixels(frames_NHWC: Tensor, preprocess: Preprocess) -> Tensor:

@@ -67,15 +67,19 @@ def load_weights(module: nn.Module, path: Path) -> None:
     module.load_state_dict(state)
 
 
-def save_bundle(module: nn.Module, config: ModelConfig, folder: Path) -> None:
+def save_bundle(module: nn.Module, config: ModelConfig, folder: Path, *, half: bool = False) -> None:
     """Write config.json and model.safetensors, so that the folder's path is a model's name.
 
     Args:
         module: the model whose state is stored, in its own dtype.
         config: its architecture; a seed is dropped, since the weights now stand in a file.
         folder: made if missing.
+        half: store float32 as float16; loading widens it again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}, folder / WEIGHTS_FILE)
-    values = config.model_copy(update={"seed": None}).model_dump()
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    if half:
+        state = {name: t.half() if t.dtype == torch.float32 else t for name, t in state.items()}
+    save_file(state, folder / WEIGHTS_FILE)
+    values = config.model_copy(update={"seed": None}).model_dump(exclude_none=True)
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
