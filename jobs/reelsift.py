@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "index": "build, publish and list versions of an index over the tables",
     "search": "rank the clips of an index for a text",
     "serve": "answer searches over HTTP",
+    "train": "train a model on captioned videos; run it again to go on where it stopped",
     "data": "make captioned videos, or copy the sample clips",
     "demo": "all of the above on sample videos, with nothing but this machine",
 }

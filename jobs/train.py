@@ -1,0 +1,51 @@
+"""reelsift train: captioned videos to a model bundle."""
+
+import sys
+from collections.abc import Sequence
+
+from jobs.cli import EXIT_DONE, CommandParser, print_json, run_command
+from pipeline.training.ray_job import train_job
+from schemas.training import TrainConfig, TrainSummary
+
+
+def parsers() -> dict[str, CommandParser]:
+    """The commands of this module, for the frozen list."""
+    parser = CommandParser(
+        "train",
+        "Train an EERCF model and store the best bundle in OUT; run it again to go on from its last checkpoint.",
+        "reelsift train --data synthetic:1 --out run --config models/bundles/reelsift-tiny/recipe.yaml",
+    )
+    add = parser.add_argument
+    add("--data", metavar="SPEC", help="synthetic:SEED, or a folder made by reelsift data make")
+    add("--out", metavar="DIR", help="folder of checkpoints, metrics.jsonl and the bundle")
+    add("--model", metavar="NAME", help="start from this model instead of the architecture in --config")
+    add("--steps", type=int, metavar="N", help="steps of the optimiser")
+    add("--workers", type=int, metavar="N", help="workers of Ray Train; 0 trains in this process (default 1)")
+    return {"train": parser}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; 0."""
+    parser = parsers()["train"]
+    args = parser.parse_args(argv)
+    summary = train_job(TrainConfig.of(parser.settings(args)))
+    print(_report(summary), flush=True)
+    if args.json:
+        print_json(summary)
+    return EXIT_DONE
+
+
+def _report(summary: TrainSummary) -> str:
+    resumed = f", of which {summary.resumed_from} were done before" if summary.resumed_from else ""
+    return "\n".join(
+        [
+            f"{summary.steps} steps{resumed} in {summary.seconds:.1f} s; {summary.parameters:,} parameters",
+            f"best at step {summary.best_step}: R@1 {summary.best_recall_1:.1f} on validation clips",
+            f"bundle: {summary.bundle}; figures of every step: {summary.out}/metrics.jsonl",
+            f"next: reelsift extract --input VIDEOS --tables TABLES --model {summary.bundle}",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

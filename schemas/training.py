@@ -1,0 +1,104 @@
+"""Settings of `reelsift train`, and what a run of it says at its end."""
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from schemas.config import Config, Fraction
+from schemas.results import Result
+
+
+class TrainConfig(Config):
+    """Settings of `reelsift train`.
+
+    Attributes:
+        data: synthetic:SEED (scenes drawn as they are needed, never the same twice), or a folder of `data make`.
+        out: local folder of checkpoints, metrics and the trained bundle.
+        model: start from this model; None to start from `architecture`.
+        architecture: config.json of a bundle, for weights drawn from `seed`.
+        vocabulary_captions: cut the vocabulary to the pieces of so many captions; 0 keeps CLIP's.
+        composed: every picture of a batch is also shown as an event of other clips of the batch, so that clips of
+            12 frames cost one picture each; otherwise each clip has frames of its own. Only with synthetic data.
+        omit: chance that a caption leaves out a size, the pattern or the background.
+        hard_negatives: share of the captions that bring one along that is wrong in a single attribute.
+        steps: of the optimiser.
+        batch: clips of the global batch.
+        micro_batch: clips a worker encodes at once; None for all. The gradient does not depend on it.
+        seed: of weights, data and order.
+        lr: peak learning rate.
+        clip_lr: of both CLIP towers; None for `lr`, right for weights drawn at random, far too much for trained ones.
+        optimizer: of the matrices of transformer blocks; all else is AdamW's.
+        beta2: of AdamW.
+        weight_decay: none on biases, norms and the logit scale.
+        warmup: share of the steps.
+        grad_clip: largest norm of the gradient.
+        ema: decay of the averaged weights that are validated and stored; 0 for none.
+        precision: auto is bf16 autocast on a GPU, fp32 elsewhere; weights and optimiser stay fp32.
+        activation_checkpointing: compute activations again in the backward pass instead of keeping them.
+        gating: pairwise, or paired as in the public code.
+        workers: of Ray Train; 0 trains in this process, without Ray.
+        use_gpu: one GPU a worker.
+        max_failures: how often the workers are started again after one died.
+        cpus_per_worker: logical CPUs.
+        loaders: processes a worker that draw or decode ahead.
+        validation_clips: of the validation split (synthetic: of another seed).
+        validate_every: steps; the last step is always validated.
+        checkpoint_every: steps.
+        log_every: steps.
+    """
+
+    data: str = Field(min_length=1)
+    out: str = Field(min_length=1)
+    model: str | None = None
+    architecture: dict[str, Any] | None = None
+    vocabulary_captions: int = Field(default=0, ge=0)
+    composed: bool = False
+    omit: Fraction = 0.05
+    hard_negatives: Fraction = 0.5
+    steps: int = Field(default=1000, ge=1)
+    batch: int = Field(default=64, ge=2)
+    micro_batch: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0)
+    lr: float = Field(default=1e-4, gt=0)
+    clip_lr: float | None = Field(default=None, gt=0)
+    optimizer: str = Field(default="adamw", pattern="^(adamw|muon)$")
+    beta2: float = Field(default=0.98, gt=0, lt=1)
+    weight_decay: float = Field(default=0.2, ge=0)
+    warmup: Fraction = 0.1
+    grad_clip: float = Field(default=1.0, gt=0)
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    precision: str = Field(default="auto", pattern="^(auto|fp32|bf16)$")
+    activation_checkpointing: bool = False
+    gating: str = Field(default="pairwise", pattern="^(pairwise|paired)$")
+    workers: int = Field(default=1, ge=0)
+    use_gpu: bool = False
+    max_failures: int = Field(default=2, ge=0)
+    cpus_per_worker: float = Field(default=1.0, gt=0)
+    loaders: int = Field(default=1, ge=0)
+    validation_clips: int = Field(default=200, ge=2)
+    validate_every: int = Field(default=200, ge=1)
+    checkpoint_every: int = Field(default=100, ge=1)
+    log_every: int = Field(default=10, ge=1)
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if (self.model is None) == (self.architecture is None):
+            raise ValueError("give either model or architecture")
+        if self.batch % max(1, self.workers):
+            raise ValueError(f"batch {self.batch} must be a multiple of workers {self.workers}")
+        if self.composed and not self.data.startswith("synthetic:"):
+            raise ValueError("composed clips need synthetic data")
+        return self
+
+
+class TrainSummary(Result):
+    """What a run did; `best_step` is the one whose weights are in `bundle`."""
+
+    out: str
+    bundle: str
+    steps: int
+    resumed_from: int
+    best_step: int
+    best_recall_1: float
+    parameters: int
+    seconds: float
