@@ -9,6 +9,9 @@ from pipeline.synthetic.vocabulary import pick
 
 # A relation's direction is what contrastive models learn last: half of the negatives of related objects turn it.
 _RELATION_SHARE = 0.5
+# "a cross" against "three crosses" changes four words; a sentence of another form changes more.
+_MAX_CHANGED_WORDS = 6
+_TRIES = 16
 
 
 def caption_pair(scene: Scene, rng: np.random.Generator, omit: float) -> tuple[str, str]:
@@ -20,12 +23,20 @@ def caption_pair(scene: Scene, rng: np.random.Generator, omit: float) -> tuple[s
     >>> true != false
     True
     """
-    words = int(rng.integers(1 << 31))
     other, _ = hard_negative(scene, rng, _attribute(scene, rng))
-    for omitted in (omit, 0.0):
-        true, false = (caption(said, np.random.default_rng(words), omitted) for said in (scene, other))
+    return same_words(scene, other, rng, omit)
+
+
+def same_words(scene: Scene, other: Scene, rng: np.random.Generator, omit: float) -> tuple[str, str]:
+    """Both scenes said in one form, such that the captions differ, and in a few words only."""
+    true, false = "", ""
+    for attempt in range(_TRIES):
+        # Equal seeds choose equal forms, as long as both scenes leave as many words to choose from.
+        words = int(rng.integers(1 << 31))
         # A caption that leaves out what was changed tells nothing false.
-        if true != false:
+        omitted = omit if attempt == 0 else 0.0
+        true, false = (caption(said, np.random.default_rng(words), omitted) for said in (scene, other))
+        if 0 < len(set(true.split()) ^ set(false.split())) <= _MAX_CHANGED_WORDS:
             break
     return true, false
 

@@ -1,0 +1,104 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from jobs.data import main as data_command
+from pipeline.synthetic.render import render_frame
+from pipeline.synthetic.scene import sample_scene
+from pipeline.training.captioned import caption_pair
+from pipeline.training.degrade import jitter, through_codec
+from pipeline.training.folder_batches import FolderBatches, folder_gallery
+from pipeline.training.source import check_data
+from pipeline.training.synthetic_gallery import synthetic_gallery
+from schemas.errors import InputError
+from schemas.training import TrainConfig
+from tests.pipeline.training.tiny import ARCHITECTURE, batches_of, tiny_model
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
+
+
+@pytest.mark.parametrize("composed", [True, False])
+def test_a_batch_is_a_function_of_seed_step_and_rank(composed):
+    model = tiny_model()
+    first, again = (batches_of(model, 4, composed=composed)(7) for _ in range(2))
+    assert same(first, again)
+    assert not same(first, batches_of(model, 4, composed=composed)(8))
+    assert not same(first, batches_of(model, 4, rank=1, composed=composed)(7))
+    assert first.negatives_HL.shape == (2, 32)
+    assert first.index_BF.max() < len(first.pictures_NHWC) == (4 if composed else 48)
+
+
+def test_a_composed_clip_shows_its_own_scene_and_two_others():
+    batch = batches_of(tiny_model(), 8)(0)
+    for clip, shown in enumerate(batch.index_BF.tolist()):
+        assert clip in shown
+        assert len(set(shown)) == 3
+
+
+def test_a_hard_negative_is_never_the_caption_itself():
+    rng = np.random.default_rng(1)
+    pairs = [caption_pair(sample_scene(rng), rng, omit=0.5) for _ in range(300)]
+    assert [true for true, false in pairs if true == false] == []
+
+
+def test_degraded_pictures_keep_their_size_and_stay_close():
+    rng = np.random.default_rng(2)
+    picture = render_frame(sample_scene(rng), 0.0, 64)
+    coded = through_codec(picture, 32, rng)
+    assert coded.shape == (32, 32, 3)
+    jittered = jitter(picture[None], rng)
+    assert jittered.dtype == np.uint8
+    assert 0 < np.abs(jittered.astype(int) - picture).mean() < 40
+
+
+def test_generated_validation_clips_have_a_gist_and_two_needles_each():
+    gallery = synthetic_gallery(seed=9, clips=3, size_px=32, num_frames=12)
+    assert gallery.pictures_BFHWC.shape == (3, 12, 32, 32, 3)
+    assert gallery.groups == ["gist", "needle", "needle"] * 3
+    assert gallery.clip_T.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("data") / "clips"
+    shape = ["--set", "size_px=32", "--set", "min_seconds=4", "--set", "max_seconds=4", "--set", "workers=1"]
+    data_command(["make", "--out", str(out), "--videos", "10", "--seed", "3", *shape])
+    return out
+
+
+def config(folder, **changes):
+    return TrainConfig.of({"data": str(folder), "out": "x", "architecture": ARCHITECTURE, "batch": 4, **changes})
+
+
+def test_a_folder_gives_each_training_video_once_an_epoch_over_all_workers(folder):
+    model = tiny_model()
+    lines = [json.loads(line) for line in (folder / "captions.jsonl").read_text().splitlines()]
+    train = {line["uri"] for line in lines if line["split"] == "train"}
+    sources = [FolderBatches.of(config(folder), model, 2, rank, world=2) for rank in range(2)]
+    assert set(sources[0].videos) == train
+    batches = [source(0) for source in sources]
+    pictures = torch.cat([batch.pictures_NHWC.view(2, 12, -1) for batch in batches])
+    assert len({tuple(clip.flatten().tolist()) for clip in pictures}) == 4
+    assert same(sources[0](0), batches[0])
+
+
+def test_validation_takes_the_validation_split_with_all_its_captions(folder):
+    gallery = folder_gallery(str(folder), "val", tiny_model(), clips=5)
+    assert len(gallery.captions) == 3 * len(gallery.pictures_BFHWC)
+    assert gallery.mask_BF.all()
+
+
+@pytest.mark.parametrize(("text", "says"), [("", "no video of split"), ("{", "JSON"), ('{"uri": "a"}', "line 1")])
+def test_a_folder_of_something_else_is_one_line(text, says, tmp_path):
+    (tmp_path / "captions.jsonl").write_text(text)
+    with pytest.raises(InputError, match=says):
+        check_data(config(tmp_path))
+
+
+def test_too_few_videos_for_a_batch_is_said(folder):
+    with pytest.raises(InputError, match="less than batch=64"):
+        FolderBatches.of(config(folder, batch=64), tiny_model(), 64, 0, 1)
