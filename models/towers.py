@@ -80,7 +80,9 @@ def text_tokens(clip: open_clip.CLIP, tokens_TL: Tensor) -> Tensor:
     x_TLW = clip.token_embedding(tokens_TL) + clip.positional_embedding[:length]
     x_TLW = clip.transformer(x_TLW, attn_mask=clip.attn_mask[:length, :length])
     ends_T = tokens_TL.argmax(-1)
-    return clip.ln_final(x_TLW[torch.arange(len(x_TLW), device=x_TLW.device), ends_T]) @ clip.text_projection
+    hidden_TW = clip.ln_final(x_TLW[torch.arange(len(x_TLW), device=x_TLW.device), ends_T])
+    text_TD: Tensor = hidden_TW @ clip.text_projection
+    return text_TD
 
 
 def normalize_pixels(frames_NHWC: Tensor, preprocess: Preprocess) -> Tensor:

@@ -45,7 +45,8 @@ def probe(model: EercfModel, attribute: Attribute, count: int = 300, seed: int =
     for start in range(0, count, _AT_ONCE):
         part = cases[start : start + _AT_ONCE]
         pictures = [render_frame(scene, 0.0, size_px) for scene, _, _ in part]
-        true_B, false_B = (_own_scores(model, pictures, [case[side] for case in part]) for side in (1, 2))
+        true_B = _own_scores(model, pictures, [true for _, true, _ in part])
+        false_B = _own_scores(model, pictures, [false for _, _, false in part])
         right += int((true_B > false_B).sum())
     return 100.0 * right / count
 

@@ -23,5 +23,5 @@ def synthetic_gallery(seed: int, clips: int, size_px: int, num_frames: int) -> G
             captions.append(query["caption"])
             groups.append(query["group"])
             owners.append(index)
-    frames_BFHWC = torch.from_numpy(np.stack(pictures)).unflatten(0, (clips, num_frames))
+    frames_BFHWC = torch.from_numpy(np.stack(pictures).reshape(clips, num_frames, size_px, size_px, 3))
     return Gallery(frames_BFHWC, torch.ones(clips, num_frames), captions, torch.tensor(owners), groups)

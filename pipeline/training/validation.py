@@ -51,12 +51,10 @@ def recall(ranks_T: Tensor, k: int) -> float:
 
 def encode_gallery(model: EercfModel, gallery: Gallery, clips_at_once: int = 16) -> ClipTokens:
     """Tokens of all clips."""
-    parts = [
-        model.encode_clips(pictures, mask)
-        for pictures, mask in zip(
-            gallery.pictures_BFHWC.split(clips_at_once), gallery.mask_BF.split(clips_at_once), strict=True
-        )
-    ]
+    pieces = zip(
+        torch.split(gallery.pictures_BFHWC, clips_at_once), torch.split(gallery.mask_BF, clips_at_once), strict=True
+    )
+    parts = [model.encode_clips(pictures, mask) for pictures, mask in pieces]
     return ClipTokens(*(torch.cat([getattr(part, name) for part in parts]) for name in ClipTokens.__annotations__))
 
 
