@@ -76,7 +76,7 @@ def _draw_hit(
         sheet.paste(picture, (left + (_TILE_PX - picture.width) // 2, top + (_TILE_PX - picture.height) // 2))
     except BadVideoError as error:
         draw.text((left + 6, top + 6), error.reason, _INK, font)
-    moment = f"{hit.best_s:.1f} s" if hit.best_s is not None else "coarse only"
+    moment = f"at {hit.best_s:.1f} s" if hit.best_s is not None else "not reranked"
     name = hit.uri.rsplit("/", 1)[-1]
     draw.text((left, top + _TILE_PX + 3), f"{hit.rank}. {name[:22]}", _INK, font)
-    draw.text((left, top + _TILE_PX + 17), f"at {moment}, score {hit.score:.3f}", _FAINT, font)
+    draw.text((left, top + _TILE_PX + 17), f"{moment}, score {hit.score:.3f}", _FAINT, font)

@@ -9,7 +9,6 @@ One Ray Data row is one task, so the unit of streaming is the unit of commit: a 
 """
 
 import time
-from typing import Any
 
 import ray
 from pydantic import BaseModel
@@ -21,7 +20,7 @@ from pipeline.observe import PeakMemory, ProgressDisplay
 from pipeline.pools import Pools, plan_pools
 from pipeline.sampling import sampler_name
 from pipeline.sources import list_sources
-from pipeline.stages.commit import CommitStage
+from pipeline.stages.commit import commit_batch
 from pipeline.stages.decode import DecodeSettings, DecodeStage
 from pipeline.stages.encode import EncodeSettings, EncodeStage
 from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, videos_per_task
@@ -142,6 +141,7 @@ def _run_tasks(tasks: list[tuple[str, str]], config: ExtractConfig, model: Eercf
 def _wire(tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel, pools: Pools) -> ray.data.Dataset:
     """The graph, from tasks to one small result row each."""
     context = ray.data.DataContext.get_current()
+    cluster.quiet_logs()
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = _NO_PROGRESS_S
     preprocess = model.config.preprocess
@@ -178,16 +178,13 @@ def _wire(tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel
             num_gpus=pools.gpus_per_encoder,
         )
         .map_batches(
-            _commit_batch,
+            commit_batch,
             fn_kwargs={"tables": Store(config.tables).root},
             batch_size=1,
             num_cpus=pools.writer_cpus,
         )
     )
 
-
-def _commit_batch(batch: dict[str, Any], tables: str) -> dict[str, Any]:
-    return CommitStage(tables)(batch)
 
 
 def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]]) -> int:
