@@ -14,7 +14,7 @@ from tests.barcode_video import cut_file, damage, join, patch_box, read_number, 
 SHUT = {"x265-params": "log-level=none:pools=1:frame-threads=1:open-gop=0"}
 OPEN = {"x264-params": "scenecut=0:open-gop=1:bframes=3:b-adapt=0"}
 REFRESH = {"x264-params": "scenecut=0:intra-refresh=1"}
-CUTS = {"x264-params": "scenecut=40:bframes=2:b-pyramid=normal:ref=1:weightp=0"}
+CUTS = {"forced-idr": "1"}
 HIDDEN = {"deadline": "good", "auto-alt-ref": "1", "lag-in-frames": "16"}
 UNEVEN = tuple(Fraction(i * i, 500) + Fraction(i, 25) for i in range(60))
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
@@ -52,7 +52,7 @@ FILES = {
     "mirror_rot90.mp4": ("pyav", {"mirror": True, "rotate": 90}),
     "open_groups.mp4": ("pyav", {"codec_options": OPEN}),
     "open_groups.mkv": ("pyav", {"codec": "libx265"}),
-    "close_keys.mov": ("pyav", {"codec_options": CUTS, "container_options": FRAGMENTS, "num_frames": 36, "gop": 5}),
+    "close_keys.mov": ("pyav", {"codec_options": CUTS, "container_options": FRAGMENTS, "keys": (31, 32)}),
     "refresh.mp4": ("pyav", {"codec_options": REFRESH, "num_frames": 120, "gop": 40}),
     "av1.mp4": ("pyav", {"codec": "libsvtav1"}),
     "av1.webm": ("pyav", {"codec": "libsvtav1", "num_frames": 200}),
