@@ -62,7 +62,7 @@ def decoder():
 
 @pytest.fixture(scope="module")
 def hostile():
-    with IsolatedDecoder(timeout_s=2, command=HOSTILE) as decoder:
+    with IsolatedDecoder(timeout_s=3, command=HOSTILE) as decoder:
         decoder.start()
         yield decoder
 
@@ -114,11 +114,11 @@ def test_a_wrong_rule_is_the_callers_mistake(decoder, plain):
 
 
 DEEDS = {
-    "hang": ("timeout", "no answer within 2 s"),
-    "spin": ("timeout", "no answer within 2 s"),
-    "half": ("timeout", "no answer within 2 s"),
-    "half_clip": ("timeout", "no answer within 2 s"),
-    "drip": ("timeout", "no answer within 2 s"),
+    "hang": ("timeout", "no answer within 3 s"),
+    "spin": ("timeout", "no answer within 3 s"),
+    "half": ("timeout", "no answer within 3 s"),
+    "half_clip": ("timeout", "no answer within 3 s"),
+    "drip": ("timeout", "no answer within 3 s"),
     "segfault": ("crash", "signal 11 (SIGSEGV); about to fall"),
     "exit": ("crash", "exit code 7"),
     "garbage": ("crash", "it wrote what is no answer"),
