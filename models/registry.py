@@ -20,6 +20,8 @@ from models.weights import CONFIG_FILE, WEIGHTS_FILE, load_weights, read_config,
 from schemas.errors import UnknownModelError
 
 BUNDLES = Path(__file__).parent / "bundles"
+# Real architectures with weights drawn from a seed: for tests, and for proving a cluster before weights are there.
+UNTRAINED = frozenset({"random-tiny"})
 
 
 def shipped_models() -> list[str]:

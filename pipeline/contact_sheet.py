@@ -59,10 +59,24 @@ def contact_sheet(results: Sequence[SearchResult], thumbnail: Thumbnail, columns
     draw = ImageDraw.Draw(sheet)
     bold, small = ImageFont.load_default(18), ImageFont.load_default(12)
     for row, result in enumerate(results):
-        draw.text(grid.title(row), f"“{result.query}”", _INK, bold)
+        room_px = grid.size[0] - 2 * _GAP_PX
+        draw.text(grid.title(row), fitted(f"“{result.query}”", room_px, bold.getlength), _INK, bold)
         for column, hit in enumerate(result.hits[:columns]):
             _draw_hit(sheet, grid.tile(row, column), hit, thumbnail, small)
     return sheet
+
+
+def fitted(text: str, room_px: float, length_px: Callable[[str], float]) -> str:
+    """A text cut, with dots, to the room that there is.
+
+    >>> fitted("a long title", 8, len), fitted("short", 8, len)
+    ('a lon...', 'short')
+    """
+    if length_px(text) <= room_px:
+        return text
+    while text and length_px(text + "...") > room_px:
+        text = text[:-1]
+    return text + "..."
 
 
 def _draw_hit(
