@@ -93,7 +93,7 @@ class EercfModel(nn.Module):
 
     @torch.inference_mode()
     def fold_query(self, text_TD: Tensor) -> Tensor:
-        """q = G^T t, so that stage 1 is a plain inner product: q . g = t^T G g."""
+        """Q = G^T t, so that stage 1 is a plain inner product: q . g = t^T G g."""
         return text_TD @ self.coarse_mix_DD
 
     @torch.inference_mode()
@@ -108,7 +108,7 @@ class EercfModel(nn.Module):
         real_BF = mask_BF.bool().to(self.device)
         pixels_NHWC = frames_BFHWC[mask_BF.bool()]
         frames, patches = [], []
-        for part_NHWC in pixels_NHWC.split(batch_frames):
+        for part_NHWC in torch.split(pixels_NHWC, batch_frames):
             frame_ND, patch_NPD = image_tokens(
                 self.clip.visual, normalize_pixels(part_NHWC.to(self.device), self.config.preprocess)
             )
@@ -123,7 +123,7 @@ class EercfModel(nn.Module):
         return ClipTokens(coarse_BD, nnf.normalize(raw_BFD, dim=-1), temporal_BFD, patches_BFPD)
 
     def encode_time(self, raw_BFD: Tensor, mask_BF: Tensor) -> tuple[Tensor, Tensor]:
-        """v = n(H) with H = TemporalTransformer(f + e) + f, and g = n(mean of the real v).
+        """V = n(H) with H = TemporalTransformer(f + e) + f, and g = n(mean of the real v).
 
         Args:
             raw_BFD: projected frame tokens f, not normalised; zeros for padding.

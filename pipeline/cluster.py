@@ -16,6 +16,7 @@ from schemas.errors import ReelsiftError
 _LOOPBACK = "127.0.0.2"
 _LOCAL_STORE_BYTES = 512 << 20
 _CONNECT_LIMIT_S = 10
+_SHORT = 30
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def connect(*, object_store_bytes: int = _LOCAL_STORE_BYTES) -> Resources:
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         what = f"the Ray cluster at RAY_ADDRESS={address}" if address else "Ray on this machine"
         raise ReelsiftError(f"cannot reach or start {what}: {str(error).splitlines()[0][:200]}") from error
-    total = ray.cluster_resources()
+    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return Resources(cpus=float(total.get("CPU", 0)), gpus=float(total.get("GPU", 0)))
 
 
@@ -98,7 +99,7 @@ def quiet_logs() -> None:
 def _short_temp_dir() -> str | None:
     # A unix socket's path is limited to 107 bytes; Ray adds about 70 of its own to the folder.
     folder = tempfile.gettempdir()
-    return None if folder == "/tmp" or len(folder) > 30 else f"{folder}/ray"
+    return None if folder == "/tmp" or len(folder) > _SHORT else f"{folder}/ray"
 
 
 def disconnect() -> None:

@@ -80,7 +80,11 @@ def fitted(text: str, room_px: float, length_px: Callable[[str], float]) -> str:
 
 
 def _draw_hit(
-    sheet: Image.Image, at: tuple[int, int], hit: SearchHit, thumbnail: Thumbnail, font: ImageFont.ImageFont
+    sheet: Image.Image,
+    at: tuple[int, int],
+    hit: SearchHit,
+    thumbnail: Thumbnail,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     left, top = at

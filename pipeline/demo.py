@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from PIL import Image
@@ -114,7 +114,8 @@ def _videos(config: DemoConfig, places: DemoPlaces, say: Say) -> list[KnownQuery
     say(f"1/5 videos   {generated.videos} generated ({generated.made} new), in {_short(places.generated)}")
     real = copy_samples(SamplesConfig(out=str(places.real)))
     missing = f"; not to be had here: {', '.join(sorted(real.missing))}" if real.missing else ""
-    say(f"             {real.clips} real clips ({real.made} new), credits in {_short(places.real)}/ATTRIBUTION.txt{missing}")
+    credit = f"credits in {_short(places.real)}/ATTRIBUTION.txt"
+    say(f"             {real.clips} real clips ({real.made} new), {credit}{missing}")
     return known_queries(places.generated / "captions.jsonl", _QUERIES)
 
 
@@ -144,7 +145,9 @@ def _index(summary: ExtractSummary, places: DemoPlaces, say: Say) -> None:
     except IndexMissingError:
         pass
     built = build_index(IndexConfig(tables=str(places.tables), index=str(places.index)))
-    say(f"3/5 index    version {built.version}: {built.clips} clips in Milvus Lite, {built.bytes_per_clip} bytes a clip")
+    say(
+        f"3/5 index    version {built.version}: {built.clips} clips in Milvus Lite, {built.bytes_per_clip} bytes a clip"
+    )
     publish(Store(str(places.index)), built.version)
     say(f"4/5 publish  version {built.version} is live")
 
@@ -158,7 +161,7 @@ def _search(queries: list[KnownQuery], k: int, places: DemoPlaces) -> list[tuple
 
 
 def _draw(answers: list[tuple[KnownQuery, SearchResult]], columns: int, places: DemoPlaces) -> None:
-    @lru_cache(maxsize=None)
+    @cache
     def picture(uri: str, time_s: float, side_px: int) -> Image.Image:
         return frame_at(uri, time_s, side_px)
 

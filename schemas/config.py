@@ -56,6 +56,7 @@ class ExtractConfig(Config):
     precision: str = Field(default="auto", pattern="^(auto|fp32|bf16)$")
     decoders: int | None = Field(default=None, ge=1)
     encoders: int | None = Field(default=None, ge=1)
+    gpus_per_encoder: float | None = Field(default=None, ge=0, le=1)
 
     @field_validator("clips")
     @classmethod

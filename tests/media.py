@@ -8,7 +8,9 @@ import numpy as np
 CODECS = {".mp4": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9", ".avi": "mpeg4", ".mov": "libx264"}
 
 
-def make_video(path: Path, *, num_frames: int = 24, fps: int = 12, size: tuple[int, int] = (96, 64), seed: int = 0) -> Path:
+def make_video(
+    path: Path, *, num_frames: int = 24, fps: int = 12, size: tuple[int, int] = (96, 64), seed: int = 0
+) -> Path:
     """A moving, seeded gradient; the container and codec follow from the suffix."""
     width, height = size
     rng = np.random.default_rng(seed)

@@ -40,6 +40,12 @@ def command(name: str, *args: object) -> list[str]:
 def run(name: str, *args: object, timeout_s: float = 240, **env: str) -> Ran:
     """Run a command to its end."""
     done = subprocess.run(
-        command(name, *args), cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=timeout_s, check=False
+        command(name, *args),
+        cwd=ROOT,
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)

@@ -75,8 +75,7 @@ def test_a_second_run_decodes_nothing_and_changes_no_byte(extracted):
     assert TablesView(tables).digests() == before
 
 
-def test_a_new_file_is_added_and_a_changed_one_replaces_its_clips(extracted, tmp_path):
-    folder, _, tables, _ = extracted
+def test_a_new_file_is_added_and_a_changed_one_replaces_its_clips(tmp_path):
     videos, copy = tmp_path / "videos", tmp_path / "tables"
     videos.mkdir()
     make_video(videos / "a.mp4", seed=1)
@@ -195,8 +194,14 @@ def test_tables_of_another_model_clip_rule_or_garbage_are_refused(extracted, tmp
 
 def test_s3_faults_are_one_line(s3_server, s3_env, tmp_path, monkeypatch):
     video = make_video(tmp_path / "a.mp4")
-    run("extract", "--input", "s3://no-such-bucket-here/x", "--tables", tmp_path / "t").assert_one_line_error(1, "no-such-bucket")
-    run("extract", "--input", video, "--tables", "s3://no-such-bucket-here/t").assert_one_line_error(1, "no-such-bucket")
+    run("extract", "--input", "s3://no-such-bucket-here/x", "--tables", tmp_path / "t").assert_one_line_error(
+        1, "no-such-bucket"
+    )
+    run("extract", "--input", video, "--tables", "s3://no-such-bucket-here/t").assert_one_line_error(
+        1, "no-such-bucket"
+    )
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    run("extract", "--input", f"s3://{s3_server.bucket}/in", "--tables", tmp_path / "t").assert_one_line_error(1, s3_server.bucket)
+    run("extract", "--input", f"s3://{s3_server.bucket}/in", "--tables", tmp_path / "t").assert_one_line_error(
+        1, s3_server.bucket
+    )
     assert not (tmp_path / "t").exists()

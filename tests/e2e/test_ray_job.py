@@ -22,10 +22,26 @@ def head():
 
 
 def submit(head, *args):
-    argv = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", head.dashboard, "--working-dir", "."]
+    argv = [
+        sys.executable,
+        "-m",
+        "ray.scripts.scripts",
+        "job",
+        "submit",
+        "--address",
+        head.dashboard,
+        "--working-dir",
+        ".",
+    ]
     entry = [sys.executable, "-m", "jobs.extract", *map(str, args)]
     return subprocess.run(
-        [*argv, "--", *entry], cwd=ROOT, env=os.environ | head.env, capture_output=True, text=True, timeout=400, check=False
+        [*argv, "--", *entry],
+        cwd=ROOT,
+        env=os.environ | head.env,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
     )
 
 

@@ -12,7 +12,7 @@ def softmax(x):
     return e / e.sum()
 
 
-def scores_of_pair(text, raw, temporal, patches, mask, coarse, coarse_mix, frame_mix, masked=True):
+def scores_of_pair(text, raw, temporal, patches, mask, coarse, coarse_mix, frame_mix, masked=True):  # noqa: PLR0913, PLR0917
     """All five scores of one text and one clip, without exp(logit_scale).
 
     text D; raw, temporal F x D unit; patches F x P x D unit; mask F; coarse D unit.
