@@ -6,23 +6,20 @@ import json
 import shlex
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from types import FrameType
 
 from jobs.cli import EXIT_DONE, CommandParser, run_command
-from pipeline.serving.application import serving
+from pipeline.serving.application import connected, deploy
 from schemas.config import ServeConfig
 from schemas.http import Health
 
 # A model of some hundred megabytes is read within this; without an answer the reason is printed instead.
 _READY_WAIT_S = 120.0
 _LOOK_S = 0.3
-_SETTLED = ("index_empty", "model_unavailable", "index_corrupt")
-
-
-class _StopError(BaseException):
-    """SIGTERM or SIGINT; no ordinary handler of errors may swallow it."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STARTING = "starting"
 
 
 def parsers() -> dict[str, CommandParser]:
@@ -43,36 +40,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = parsers()["serve"]
     args = parser.parse_args(argv)
     config = ServeConfig.of(parser.settings(args))
-    # While Ray starts, it is its handler that a SIGTERM meets, and that exits.
-    with contextlib.suppress(_StopError, SystemExit), _stoppable(), serving(config):
-        # Ray has put its own handler in the place of ours.
-        _listen()
-        _announce(config, _wait_until_settled(config))
-        if args.json:
-            print(json.dumps({"url": _url(config), "index": config.index}), flush=True)
-        while True:
-            signal.pause()
+    # While Ray starts, SIGTERM meets a handler of its own, which exits.
+    with contextlib.suppress(SystemExit), _stop_signals() as stop, connected(config):
+        # Ray has put handlers of its own in the place of ours.
+        _listen(stop)
+        deploy(config)
+        reason = _wait_until_settled(config, stop)
+        if not stop.is_set():
+            _announce(config, reason)
+            if args.json:
+                print(json.dumps({"url": _url(config), "index": config.index}), flush=True)
+        stop.wait()
     return EXIT_DONE
 
 
-def _stop(signum: int, frame: FrameType | None) -> None:
-    # A second signal must not break into the clean-up that the first one began.
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, signal.SIG_IGN)
-    raise _StopError
-
-
-def _listen() -> None:
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, _stop)
+def _listen(stop: threading.Event) -> None:
+    # It only sets a flag: an exception out of a handler would go through Ray's C++ code, which aborts.
+    for each in _SIGNALS:
+        signal.signal(each, lambda signum, frame: stop.set())
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
-    _listen()
+def _stop_signals() -> Iterator[threading.Event]:
+    before = {each: signal.getsignal(each) for each in _SIGNALS}
+    stop = threading.Event()
+    _listen(stop)
     try:
-        yield
+        yield stop
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
@@ -83,16 +77,15 @@ def _url(config: ServeConfig) -> str:
     return f"http://{host}:{config.port}"
 
 
-def _wait_until_settled(config: ServeConfig) -> str | None:
+def _wait_until_settled(config: ServeConfig, stop: threading.Event) -> str | None:
     """None when searches can be answered, else why not."""
     reason: str | None = "no answer yet"
     deadline = time.monotonic() + _READY_WAIT_S
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not stop.wait(_LOOK_S):
         with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
             reason = _readiness(config)
-            if reason is None or reason.startswith(_SETTLED):
+            if reason is None or not reason.startswith(_STARTING):
                 return reason
-        time.sleep(_LOOK_S)
     return reason
 
 

@@ -27,8 +27,8 @@ _INGRESS_REQUESTS = 4 * MAX_IN_FLIGHT
 _GRACE_S = 10.0
 _KEEP_ALIVE_S = 75
 _END_WAIT_S = 15.0
-# No method of ours works on an event loop, so that requests need not change threads in a replica, and messages
-# between replicas go straight to the other one instead of through Ray's object store: both halve the cost of a hop.
+# No method of ours works on an event loop, so requests need not change threads in a replica; and messages between
+# replicas go straight to the other one instead of through Ray's object store. Both make a hop cheaper.
 _FAST_PATH = {
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
@@ -94,12 +94,12 @@ def check_address(host: str, port: int) -> None:
 
 
 @contextlib.contextmanager
-def serving(config: ServeConfig) -> Iterator[None]:
-    """The application, answering on its address inside the `with`; nothing of it is left behind.
+def connected(config: ServeConfig) -> Iterator[None]:
+    """Ray, ready for `deploy` inside the `with`; nothing of it is left behind.
 
     Raises:
         PortTakenError: the address is in use.
-        ReelsiftError: Ray or the application does not start.
+        ReelsiftError: Ray does not start.
     """
     check_address(config.host, config.port)
     for name, value in _FAST_PATH.items():
@@ -107,18 +107,23 @@ def serving(config: ServeConfig) -> Iterator[None]:
         os.environ.setdefault(name, value)
     try:
         cluster.connect(object_store_bytes=_OBJECT_STORE_BYTES)
-        _start(config)
         yield
     finally:
         _end()
 
 
-def _start(config: ServeConfig) -> None:
+def deploy(config: ServeConfig) -> None:
+    """Put the application on Ray. It comes up by itself afterwards; /readyz says when.
+
+    Raises:
+        ReelsiftError: Ray Serve does not start.
+    """
     quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
     http = HTTPOptions(host=config.host, port=config.port, keep_alive_timeout_s=_KEEP_ALIVE_S)
+    target = serve.RunTarget(build(config), name=APP_NAME, route_prefix="/", logging_config=quiet)
     try:
         serve.start(proxy_location="HeadOnly", http_options=http, logging_config=quiet)
-        serve.run(build(config), name=APP_NAME, route_prefix="/", logging_config=quiet)
+        serve.run_many([target], wait_for_applications_running=False)
     except (RuntimeError, TimeoutError) as error:
         raise ReelsiftError(f"Ray Serve does not start: {str(error).splitlines()[0][:200]}") from error
 

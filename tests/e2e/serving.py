@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,14 @@ class Service:
         while (answer := httpx.get(f"{self.url}/readyz")).status_code != 200:
             assert time.monotonic() < deadline, answer.text
             time.sleep(0.1)
+
+    def family_names(self) -> list[str]:
+        """What runs below it."""
+        names = []
+        for each in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                names.append(" ".join(each.cmdline()))
+        return names
 
     def stop(self, how: signal.Signals) -> list[psutil.Process]:
         """End it by a signal; the processes of its own that still run afterwards."""

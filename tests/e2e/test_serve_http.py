@@ -210,6 +210,14 @@ def test_without_an_index_it_says_what_to_run_and_begins_when_there_is_one(tmp_p
     Searcher.open(str(tmp_path / "index")).close()
 
 
+def test_sigterm_while_it_starts_is_a_clean_end_too(root):
+    with running_service(root) as service:
+        until(lambda: any("ServeController" in name for name in service.family_names()), tries=1200)
+        left = service.stop(signal.SIGTERM)
+        assert (service.process.returncode, left) == (0, [])
+        assert "Traceback" not in service.errors.read_text()
+
+
 def test_sigterm_ends_all_of_it_with_exit_code_0(service):
     left = service.stop(signal.SIGTERM)
     assert (service.process.returncode, left) == (0, [])
