@@ -17,11 +17,12 @@ import pyarrow.compute as pc
 from models.eercf import EercfModel
 from models.registry import load_model
 from pipeline.index.build_lock import only_build
+from pipeline.index.collection_schema import METRIC, index_type_for
 from pipeline.index.fine_layout import record_dtype
 from pipeline.index.fine_writer import FineWriter
 from pipeline.index.naming import alias_name, collection_name, index_id
 from pipeline.index.unfinished import mark, remove, remove_unfinished, unmark
-from pipeline.index.vector_store import METRIC, VectorStore, check_milvus, index_type_for
+from pipeline.index.vector_store import VectorStore, check_milvus
 from pipeline.index.versions import live_version, next_version, summary_of, version_store
 from pipeline.storage import Store
 from pipeline.tables import iter_clips, read_videos, require_info

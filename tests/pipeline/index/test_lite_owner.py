@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.index import lite_owner
+from pipeline.index.collection_schema import FLAT
 from pipeline.index.lite_owner import OWNER_FILE
-from pipeline.index.vector_store import FLAT, VectorStore
+from pipeline.index.vector_store import VectorStore
 from schemas.errors import VectorStoreError
 from tests.pipeline.index.processes import OWN, end, running
 from tests.pipeline.index.test_vector_store import DIM, rows_of

@@ -5,7 +5,8 @@ import uuid
 import numpy as np
 import pytest
 
-from pipeline.index.vector_store import FLAT, HNSW, VectorStore
+from pipeline.index.collection_schema import FLAT, HNSW
+from pipeline.index.vector_store import VectorStore
 from schemas.errors import UsageError, VectorStoreError
 from tests.pipeline.index.processes import OWN, running
 from tests.servers.process import LOOPBACK, free_ports
