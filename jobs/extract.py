@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 
 from jobs.cli import EXIT_DONE, EXIT_TOO_MANY_BAD, CommandParser, print_json, run_command
-from pipeline.extraction import extract, too_many_bad
 from schemas.config import ExtractConfig
 from schemas.results import ExtractSummary
 
@@ -34,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = parsers()["extract"]
     args = parser.parse_args(argv)
     config = ExtractConfig.of(parser.settings(args))
+    # Ray and torch take seconds to import; a wrong flag is told before.
+    from pipeline.extraction import extract, too_many_bad  # noqa: PLC0415
+
     summary = extract(config)
     print(_report(summary, config), flush=True)
     if args.json:

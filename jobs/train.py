@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 
 from jobs.cli import EXIT_DONE, CommandParser, print_json, run_command
-from pipeline.training.ray_job import train_job
 from schemas.training import TrainConfig, TrainSummary
 
 
@@ -28,7 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0."""
     parser = parsers()["train"]
     args = parser.parse_args(argv)
-    summary = train_job(TrainConfig.of(parser.settings(args)))
+    config = TrainConfig.of(parser.settings(args))
+    # Ray and torch take seconds to import; a wrong flag is told before.
+    from pipeline.training.ray_job import train_job  # noqa: PLC0415
+
+    summary = train_job(config)
     print(_report(summary), flush=True)
     if args.json:
         print_json(summary)

@@ -107,7 +107,7 @@ class EercfModel(nn.Module):
 
     @torch.inference_mode()
     def fold_query(self, text_TD: Tensor) -> Tensor:
-        """q = G^T t, so that stage 1 is a plain inner product: q . g = t^T G g."""
+        """Q = G^T t, so that stage 1 is a plain inner product: q . g = t^T G g."""
         return text_TD @ self.coarse_mix_DD
 
     @torch.inference_mode()
@@ -122,7 +122,7 @@ class EercfModel(nn.Module):
         real_BF = mask_BF.bool().to(self.device)
         pixels_NHWC = frames_BFHWC[mask_BF.bool()]
         frames, patches = [], []
-        for part_NHWC in pixels_NHWC.split(batch_frames):
+        for part_NHWC in torch.split(pixels_NHWC, batch_frames):
             frame_ND, patch_NPD = self.embed_pictures(part_NHWC)
             frames.append(frame_ND)
             patches.append(patch_NPD)
@@ -135,7 +135,7 @@ class EercfModel(nn.Module):
         return ClipTokens(coarse_BD, nnf.normalize(raw_BFD, dim=-1), temporal_BFD, patches_BFPD)
 
     def encode_time(self, raw_BFD: Tensor, mask_BF: Tensor) -> tuple[Tensor, Tensor]:
-        """v = n(H) with H = TemporalTransformer(f + e) + f, and g = n(mean of the real v).
+        """V = n(H) with H = TemporalTransformer(f + e) + f, and g = n(mean of the real v).
 
         Args:
             raw_BFD: projected frame tokens f, not normalised; zeros for padding.

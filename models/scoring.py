@@ -129,7 +129,8 @@ def strong_patch_score(text_TD: Tensor, patches_BND: Tensor, mask_BN: Tensor | N
     gate_TBN = masked_softmax(b_TBN / tau, mask_BN)
     # T x B x D is the fused vector itself; a Gram matrix over N = 588 patches would cost more than it saves.
     fused_TBD = torch.einsum("tbn,bnd->tbd", gate_TBN, patches_BND)
-    return (gate_TBN * b_TBN).sum(-1) / fused_TBD.norm(dim=-1).clamp_min(_EPS)
+    norm_TB: Tensor = torch.linalg.vector_norm(fused_TBD, dim=-1)
+    return (gate_TBN * b_TBN).sum(-1) / norm_TB.clamp_min(_EPS)
 
 
 def fine_scores(text_TD: Tensor, tokens: FineTokens, frame_mix_FF: Tensor, fusion: Fusion) -> FineScores:

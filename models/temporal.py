@@ -42,7 +42,8 @@ class TemporalBlock(nn.Module):
         h_BFD = self.ln_1(x_BFD)
         mixed_BFD, _ = self.attn(h_BFD, h_BFD, h_BFD, attn_mask=bias_BFF, need_weights=False)
         x_BFD = x_BFD + mixed_BFD
-        return x_BFD + self.mlp(self.ln_2(x_BFD))
+        out_BFD: Tensor = x_BFD + self.mlp(self.ln_2(x_BFD))
+        return out_BFD
 
 
 class TemporalTransformer(nn.Module):

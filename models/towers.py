@@ -7,7 +7,7 @@ from typing import Any
 
 import open_clip
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.config import Preprocess
 from models.stem import ConvStem
@@ -40,7 +40,7 @@ def build_clip(architecture: dict[str, Any], label: str, conv_stem: tuple[int, .
     return clip
 
 
-def check_plain_vit(visual: nn.Module, label: str) -> None:
+def check_plain_vit(visual: Any, label: str) -> None:
     """Refuse towers whose tokens do not go through ln_post and proj one by one.
 
     Raises:
@@ -51,7 +51,7 @@ def check_plain_vit(visual: nn.Module, label: str) -> None:
         raise UnknownModelError(f"{label}: EERCF needs a plain ViT with a class token; use for example ViT-B-32/openai")
 
 
-def image_tokens(visual: nn.Module, pixels_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+def image_tokens(visual: Any, pixels_NCHW: Tensor) -> tuple[Tensor, Tensor]:
     """Frame token f (class token) and patch tokens p, both behind ln_post and the projection, not normalised.
 
     Args:

@@ -15,6 +15,7 @@ from schemas.errors import UnknownModelError
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+_NAMED = 3
 
 
 def weights_sha256(module: nn.Module) -> str:
@@ -62,8 +63,8 @@ def load_weights(module: nn.Module, path: Path) -> None:
         if wanted[name].shape != state[name].shape
     ]
     if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise UnknownModelError(f"weights {path} do not fit the architecture: {'; '.join(problems[:3])}{more}")
+        more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+        raise UnknownModelError(f"weights {path} do not fit the architecture: {'; '.join(problems[:_NAMED])}{more}")
     module.load_state_dict(state)
 
 

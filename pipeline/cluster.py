@@ -2,7 +2,10 @@
 
 import logging
 import os
+import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ray
@@ -12,6 +15,8 @@ from schemas.errors import ReelsiftError
 # ray.init replaces 127.0.0.1 by the machine's outer address; another loopback address stays.
 _LOOPBACK = "127.0.0.2"
 _LOCAL_STORE_BYTES = 512 << 20
+_CONNECT_LIMIT_S = 10
+_SHORT = 30
 
 
 @dataclass(frozen=True)
@@ -31,37 +36,70 @@ def connect(*, object_store_bytes: int = _LOCAL_STORE_BYTES) -> Resources:
     Raises:
         ReelsiftError: RAY_ADDRESS names a cluster that does not answer, or Ray cannot start here.
     """
-    for name in ("ray", "ray.data", "ray.serve"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    quiet_logs()
+    # Core processes would write notes on Ray's own internals between a job's lines; the files under Ray's
+    # session folder keep what they have to say.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # Ray would first look for, and wait on, servers that an offline machine cannot reach.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A venv started through `uv run` would otherwise be rebuilt for every worker.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     address = os.environ.get("RAY_ADDRESS")
+    local = {
+        "num_cpus": max(2, os.cpu_count() or 2),
+        "include_dashboard": False,
+        "object_store_memory": object_store_bytes,
+        "_node_ip_address": _LOOPBACK,
+        "_temp_dir": _short_temp_dir(),
+    }
+    where = {"address": address} if address else local
+    if address:
+        _check_reachable(address)
     try:
-        if address:
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-        else:
-            ray.init(
-                num_cpus=max(2, os.cpu_count() or 2),
-                include_dashboard=False,
-                object_store_memory=object_store_bytes,
-                _node_ip_address=_LOOPBACK,
-                _temp_dir=_short_temp_dir(),
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-            )
+        with _muted_stderr():
+            ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
-        where = f"the Ray cluster at RAY_ADDRESS={address}" if address else "Ray on this machine"
-        raise ReelsiftError(f"cannot reach or start {where}: {str(error).splitlines()[0][:200]}") from error
-    total = ray.cluster_resources()
+        what = f"the Ray cluster at RAY_ADDRESS={address}" if address else "Ray on this machine"
+        raise ReelsiftError(f"cannot reach or start {what}: {str(error).splitlines()[0][:200]}") from error
+    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return Resources(cpus=float(total.get("CPU", 0)), gpus=float(total.get("GPU", 0)))
+
+
+def _check_reachable(address: str) -> None:
+    # ray.init waits minutes for an address where nobody listens.
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return  # "auto", "local": Ray resolves these itself
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_LIMIT_S).close()
+    except OSError as error:
+        raise ReelsiftError(f"no Ray cluster answers at RAY_ADDRESS={address} ({error.strerror or error})") from None
+
+
+@contextmanager
+def _muted_stderr() -> Iterator[None]:
+    # Ray's C++ core announces the log level that was just set, straight to file descriptor 2. What matters of a
+    # failed start comes as an exception.
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def quiet_logs() -> None:
+    """Leave only errors of Ray on the terminal. Ray Data sets its own levels late, so call it again after that."""
+    for name in ("ray", "ray.data", "ray.serve"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _short_temp_dir() -> str | None:
     # A unix socket's path is limited to 107 bytes; Ray adds about 70 of its own to the folder.
     folder = tempfile.gettempdir()
-    return None if folder == "/tmp" or len(folder) > 30 else f"{folder}/ray"
+    return None if folder == "/tmp" or len(folder) > _SHORT else f"{folder}/ray"
 
 
 def disconnect() -> None:

@@ -59,14 +59,32 @@ def contact_sheet(results: Sequence[SearchResult], thumbnail: Thumbnail, columns
     draw = ImageDraw.Draw(sheet)
     bold, small = ImageFont.load_default(18), ImageFont.load_default(12)
     for row, result in enumerate(results):
-        draw.text(grid.title(row), f"“{result.query}”", _INK, bold)
+        room_px = grid.size[0] - 2 * _GAP_PX
+        draw.text(grid.title(row), fitted(f"“{result.query}”", room_px, bold.getlength), _INK, bold)
         for column, hit in enumerate(result.hits[:columns]):
             _draw_hit(sheet, grid.tile(row, column), hit, thumbnail, small)
     return sheet
 
 
+def fitted(text: str, room_px: float, length_px: Callable[[str], float]) -> str:
+    """A text cut, with dots, to the room that there is.
+
+    >>> fitted("a long title", 8, len), fitted("short", 8, len)
+    ('a lon...', 'short')
+    """
+    if length_px(text) <= room_px:
+        return text
+    while text and length_px(text + "...") > room_px:
+        text = text[:-1]
+    return text + "..."
+
+
 def _draw_hit(
-    sheet: Image.Image, at: tuple[int, int], hit: SearchHit, thumbnail: Thumbnail, font: ImageFont.ImageFont
+    sheet: Image.Image,
+    at: tuple[int, int],
+    hit: SearchHit,
+    thumbnail: Thumbnail,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     left, top = at
@@ -76,7 +94,7 @@ def _draw_hit(
         sheet.paste(picture, (left + (_TILE_PX - picture.width) // 2, top + (_TILE_PX - picture.height) // 2))
     except BadVideoError as error:
         draw.text((left + 6, top + 6), error.reason, _INK, font)
-    moment = f"{hit.best_s:.1f} s" if hit.best_s is not None else "coarse only"
+    moment = f"at {hit.best_s:.1f} s" if hit.best_s is not None else "not reranked"
     name = hit.uri.rsplit("/", 1)[-1]
     draw.text((left, top + _TILE_PX + 3), f"{hit.rank}. {name[:22]}", _INK, font)
-    draw.text((left, top + _TILE_PX + 17), f"at {moment}, score {hit.score:.3f}", _FAINT, font)
+    draw.text((left, top + _TILE_PX + 17), f"{moment}, score {hit.score:.3f}", _FAINT, font)

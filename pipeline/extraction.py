@@ -8,22 +8,21 @@ One Ray Data row is one task, so the unit of streaming is the unit of commit: a 
       -> CommitStage   1:1          tasks; writes clips, then videos
 """
 
+from __future__ import annotations
+
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 import ray
 from pydantic import BaseModel
 
-from models.eercf import EercfModel
-from models.registry import canonical_model, load_model
 from pipeline import cluster
 from pipeline.observe import PeakMemory, ProgressDisplay
 from pipeline.pools import Pools, plan_pools
 from pipeline.sampling import sampler_name
 from pipeline.sources import list_sources
-from pipeline.stages.commit import CommitStage
+from pipeline.stages.commit import commit_batch
 from pipeline.stages.decode import DecodeSettings, DecodeStage
-from pipeline.stages.encode import EncodeSettings, EncodeStage
 from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, videos_per_task
 from pipeline.storage import Store
 from pipeline.tables import committed_tasks, read_info, read_plan, read_videos, write_parquet
@@ -31,6 +30,9 @@ from schemas.config import ExtractConfig
 from schemas.errors import ModelMismatchError, StorageError, UsageError
 from schemas.results import ExtractSummary, StatusSummary
 from schemas.tables import DONE, FILTERED, PLAN_DIR, QUARANTINED, TABLES_INFO, TablesInfo
+
+if TYPE_CHECKING:
+    from models.eercf import EercfModel
 
 # Blocks are the unit that Ray Data schedules; beyond this number its own bookkeeping starts to cost.
 _MAX_BLOCKS = 2000
@@ -47,9 +49,11 @@ def extract(config: ExtractConfig) -> ExtractSummary:
     """
     start = time.monotonic()
     store = Store(config.tables)
-    model = load_model(config.model)
-    # Listing comes first: a mistyped input must not leave a trace in the tables.
+    # Listing comes first: a mistyped input is told before torch is imported, and leaves no trace in the tables.
     sources = list_sources(config.input)
+    from models.registry import load_model  # noqa: PLC0415
+
+    model = load_model(config.model)
     bind_tables(store, _describe(config, model))
     plan = read_plan(store)
     fresh = new_sources(sources, plan.rows)
@@ -71,6 +75,8 @@ def extract(config: ExtractConfig) -> ExtractSummary:
 
 
 def _describe(config: ExtractConfig, model: EercfModel) -> TablesInfo:
+    from models.registry import canonical_model  # noqa: PLC0415
+
     return TablesInfo(
         model=canonical_model(config.model),
         model_id=model.model_id,
@@ -131,7 +137,7 @@ def _run_tasks(tasks: list[tuple[str, str]], config: ExtractConfig, model: Eercf
     """Decode, encode and commit the pending tasks; the number of sources processed."""
     has = cluster.connect()
     try:
-        pools = plan_pools(has.cpus, has.gpus, config.decoders, config.encoders)
+        pools = plan_pools(has.cpus, has.gpus, config.decoders, config.encoders, config.gpus_per_encoder)
         return _follow(_wire(tasks, config, model, pools), tasks)
     except ray.exceptions.RayError as error:
         raise StorageError(f"Ray gave up: {str(error).splitlines()[0][:200]}; run the same command to go on") from error
@@ -141,7 +147,10 @@ def _run_tasks(tasks: list[tuple[str, str]], config: ExtractConfig, model: Eercf
 
 def _wire(tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel, pools: Pools) -> ray.data.Dataset:
     """The graph, from tasks to one small result row each."""
+    from pipeline.stages.encode import EncodeSettings, EncodeStage  # noqa: PLC0415
+
     context = ray.data.DataContext.get_current()
+    cluster.quiet_logs()
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = _NO_PROGRESS_S
     preprocess = model.config.preprocess
@@ -154,7 +163,7 @@ def _wire(tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel
         max_source_bytes=config.max_source_bytes,
     )
     encode = EncodeSettings(
-        model=canonical_model(config.model),
+        model=_describe(config, model).model,
         model_id=model.model_id,
         batch_frames=config.encode_batch_frames,
         precision=config.precision,
@@ -178,16 +187,12 @@ def _wire(tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel
             num_gpus=pools.gpus_per_encoder,
         )
         .map_batches(
-            _commit_batch,
+            commit_batch,  # type: ignore[arg-type]  # Ray types functions of one argument only
             fn_kwargs={"tables": Store(config.tables).root},
             batch_size=1,
             num_cpus=pools.writer_cpus,
         )
     )
-
-
-def _commit_batch(batch: dict[str, Any], tables: str) -> dict[str, Any]:
-    return CommitStage(tables)(batch)
 
 
 def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]]) -> int:
@@ -208,5 +213,3 @@ def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]]) -> int:
             f"{len(errors)} of {len(tasks)} tasks were not committed ({errors[0]}); run the same command to go on"
         )
     return sum(totals.values())
-
-

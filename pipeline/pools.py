@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 _WRITER_CPUS = 0.25
+_SMALL = 2  # CPUs, at which no whole one can be left free
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,13 @@ class Pools:
     writer_cpus: float = _WRITER_CPUS
 
 
-def plan_pools(cpus: float, gpus: float, decoders: int | None = None, encoders: int | None = None) -> Pools:
+def plan_pools(
+    cpus: float,
+    gpus: float,
+    decoders: int | None = None,
+    encoders: int | None = None,
+    gpus_per_encoder: float | None = None,
+) -> Pools:
     """Share a cluster between decoding and encoding.
 
     With GPUs: an encoder on each, decoders on all other CPUs. Without: encoding costs more than decoding, so it
@@ -28,6 +35,8 @@ def plan_pools(cpus: float, gpus: float, decoders: int | None = None, encoders: 
         gpus: GPUs of the cluster.
         decoders: number of decoders, if the user wants another.
         encoders: number of encoders, if the user wants another.
+        gpus_per_encoder: what an encoder asks for, whether or not the cluster has it yet. Naming it says that the
+            cluster will grow to the pools, so each actor asks for a whole CPU.
 
     >>> plan_pools(2, 0)
     Pools(decoders=1, encoders=1, cpus_per_actor=0.75, gpus_per_encoder=0.0, writer_cpus=0.25)
@@ -35,10 +44,13 @@ def plan_pools(cpus: float, gpus: float, decoders: int | None = None, encoders: 
     (59, 4)
     """
     whole = max(1, int(cpus))
-    num_encoders = encoders or (int(gpus) if gpus >= 1 else max(1, whole // 2))
-    num_decoders = decoders or max(1, whole - num_encoders - (1 if whole > 2 else 0))
+    wants_gpu = gpus >= 1 if gpus_per_encoder is None else gpus_per_encoder > 0
+    num_encoders = encoders or (max(1, int(gpus)) if wants_gpu else max(1, whole // 2))
+    num_decoders = decoders or max(1, whole - num_encoders - (whole > _SMALL))
     free = max(0.1, cpus - 2 * _WRITER_CPUS)
     share = min(1.0, free / (num_encoders + num_decoders))
     # Ray keeps four decimals of a resource; rounding down keeps the sum below what there is.
     share = max(0.0001, int(share * 10_000) / 10_000)
-    return Pools(num_decoders, num_encoders, share, 1.0 if gpus >= 1 else 0.0)
+    if gpus_per_encoder is not None:
+        return Pools(num_decoders, num_encoders, 1.0, gpus_per_encoder)
+    return Pools(num_decoders, num_encoders, share, 1.0 if wants_gpu else 0.0)

@@ -21,8 +21,12 @@ _MANIFESTS = (".parquet", ".csv", ".jsonl")
 _STAT_THREADS = 16
 # A name that ends like these is no video, and decoding it would only fill the quarantine. All else is probed.
 _NOT_MEDIA = frozenset(
-    ".json .jsonl .csv .tsv .txt .md .html .xml .yaml .yml .toml .log .parquet .srt .vtt .ass .nfo .pdf "
-    ".jpg .jpeg .png .bmp .tif .tiff .svg .zip .gz .tar .part .tmp .crdownload .md5 .sha256 .py .sh .ds_store".split()
+    (
+        *(".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".html", ".xml", ".yaml", ".yml", ".toml", ".log"),
+        *(".parquet", ".srt", ".vtt", ".ass", ".nfo", ".pdf", ".py", ".sh", ".md5", ".sha256", ".ds_store"),
+        *(".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".svg"),
+        *(".zip", ".gz", ".tar", ".part", ".tmp", ".crdownload"),
+    )
 )
 MISSING_ETAG = "missing"
 

@@ -25,7 +25,7 @@ def frame_at(path: str, time_s: float, max_side_px: int) -> Image.Image:
             frame = _decode_until(container, time_s)
             if frame is None:
                 raise BadVideoError("no_frames", "no frame decodes")
-            picture = frame.to_image()
+            picture = frame.to_image()  # type: ignore[no-untyped-call]
             turns = round((getattr(frame, "rotation", 0) or 0) / 90) % 4
     except (av.error.FFmpegError, OSError, IndexError) as error:
         raise BadVideoError("decode_error", " ".join(str(error).split())) from None

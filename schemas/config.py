@@ -56,6 +56,7 @@ class ExtractConfig(Config):
     precision: str = Field(default="auto", pattern="^(auto|fp32|bf16)$")
     decoders: int | None = Field(default=None, ge=1)
     encoders: int | None = Field(default=None, ge=1)
+    gpus_per_encoder: float | None = Field(default=None, ge=0, le=1)
 
     @field_validator("clips")
     @classmethod
@@ -75,6 +76,19 @@ class IndexConfig(Config):
     codec: str = Field(default="fp16", pattern="^(fp16|fp32)$")
     shard_bytes: int = Field(default=256 << 20, ge=1 << 12)
     batch_rows: int = Field(default=512, ge=1)
+
+
+class PublishConfig(Config):
+    """Settings of `reelsift index publish`; without a version it is the newest."""
+
+    index: str = Field(min_length=1)
+    version: int | None = Field(default=None, ge=1)
+
+
+class IndexListConfig(Config):
+    """Settings of `reelsift index list`."""
+
+    index: str = Field(min_length=1)
 
 
 class SearchConfig(Config):
@@ -179,3 +193,21 @@ class SamplesConfig(Config):
     cache: str | None = None
     unclear: bool = False
     download_timeout_s: float = Field(default=60.0, gt=0)
+
+
+class DemoConfig(Config):
+    """Settings of `reelsift demo`.
+
+    Attributes:
+        out: local folder for everything that the demo makes.
+        videos: generated videos beside the real clips.
+        seed: of the generated videos.
+        model: what embeds them.
+        k: hits shown of each query.
+    """
+
+    out: str = Field(default="demo", min_length=1)
+    videos: int = Field(default=24, ge=4, le=10_000)
+    seed: int = Field(default=7, ge=0)
+    model: str = DEFAULT_MODEL
+    k: int = Field(default=5, ge=1, le=20)

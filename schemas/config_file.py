@@ -29,9 +29,9 @@ def read_config_file(path: str) -> dict[str, Any]:
 
 
 def parse_set(pairs: list[str]) -> dict[str, Any]:
-    """Values of --set: JSON where it parses, else text.
+    r"""Values of --set: JSON where it parses, else text.
 
-    >>> parse_set(["k=5", "model=tiny", "input=[\\"a\\"]"])
+    >>> parse_set(["k=5", "model=tiny", 'input=["a"]'])
     {'k': 5, 'model': 'tiny', 'input': ['a']}
 
     Raises:

@@ -1,4 +1,4 @@
-"""INDEX/versions/<n>/manifest.json and INDEX/live.json: what binds a model, a codec, a collection and the fine shards."""
+"""INDEX/versions/<n>/manifest.json and INDEX/live.json: what binds a model, a codec, a collection and fine shards."""
 
 from typing import Final
 

@@ -49,6 +49,12 @@ class IndexSummary(Result):
     model_id: str
 
 
+class IndexList(Result):
+    """All versions of an index, in order."""
+
+    versions: list[IndexSummary]
+
+
 class SearchHit(Result):
     """One ranked clip.
 

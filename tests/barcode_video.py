@@ -58,6 +58,7 @@ def write_video(  # noqa: PLR0913  (one argument a trait of the file)
     fps: int = 25,
     size: tuple[int, int] = (160, 120),
     gop: int = 12,
+    keys: Sequence[int] = (),
     pix_fmt: str = "yuv420p",
     times: Sequence[Fraction] | None = None,
     rotate: int = 0,
@@ -77,6 +78,7 @@ def write_video(  # noqa: PLR0913  (one argument a trait of the file)
         fps: frames a second, unless `times` gives each frame's own time in seconds.
         size: stored width and height.
         gop: frames from one key frame to the next.
+        keys: more frames to be key frames.
         pix_fmt: stored pixel format.
         times: presentation times in seconds, one a frame.
         rotate: counter-clockwise turn that a player applies; the stored picture is turned the other way.
@@ -104,6 +106,8 @@ def write_video(  # noqa: PLR0913  (one argument a trait of the file)
             frame = av.VideoFrame.from_ndarray(stored(number, size, rotate, mirror, aspect), format="rgb24")
             frame.pts = round(times[number] / base) if times else number
             frame.time_base = base
+            if number in keys:
+                frame.pict_type = av.video.frame.PictureType.I
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
         if sound is not None:

@@ -22,6 +22,8 @@ from pipeline.decode.pyav_frames import Fitter
 from pipeline.decode.records import Picture, Probe
 
 decord.logging.set_level(decord.logging.ERROR)
+# Without this it puts a neighbour in the place of a frame that it cannot reach, up to sixteen times.
+os.environ.setdefault("DECORD_REWIND_RETRY_MAX", "0")
 _STDERR = 2
 _PLACE = re.compile(r"\[[\d:]+\] \S+:\d+: (Error: )?")  # "[05:16:01] /build/src/video.cc:292: "
 

@@ -70,6 +70,21 @@ class IsolatedDecoder:
         with self._lock:
             self._drop()
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child; None if there is none."""
+        child = self._child
+        return None if child is None else child.pid
+
+    def start(self) -> None:
+        """Start the child now, so that the first file does not wait for it.
+
+        Raises:
+            ReelsiftError: no child can be started.
+        """
+        with self._lock:
+            self._ready_child()
+
     def decode(self, path: str, rule: str, num_frames: int, size: int, interpolation: str) -> DecodedVideo:
         """Decode one local file.
 
@@ -106,17 +121,18 @@ class IsolatedDecoder:
     def _decode(self, job: Job) -> DecodedVideo:
         child = self._ready_child()
         end = time.monotonic() + self._timeout_s
-        first = _Exchange(child, job, end, self._timeout_s)
+        exchange = _Exchange(child, job, end, self._timeout_s)
         try:
-            return self._run(first)
+            return self._run(exchange)
         except (ChildSilentError, ChildDiedError) as error:
             bad = self._lost(child, error)
-            if not first.in_decord or time.monotonic() >= end:
+            if time.monotonic() >= end or (exchange.accepted and not exchange.in_decord):
                 raise bad from error
+            # Either it was ending before it saw the file, or PyAV may do what decord could not.
+            why = f"decord: {bad.reason}, {bad.detail}" if exchange.in_decord else ""
         child = self._ready_child()
-        again = dataclasses.replace(job, avoid_decord=f"decord: {bad.reason}, {bad.detail}")
         try:
-            return self._run(_Exchange(child, again, end, self._timeout_s))
+            return self._run(_Exchange(child, dataclasses.replace(job, avoid_decord=why), end, self._timeout_s))
         except (ChildSilentError, ChildDiedError) as error:
             raise self._lost(child, error) from error
 
@@ -169,6 +185,7 @@ class _Exchange:
 
     def __init__(self, child: Child, job: Job, end: float, timeout_s: float) -> None:
         self._child, self._job, self._end, self._timeout_s = child, job, end, timeout_s
+        self.accepted = False
         self.in_decord = False
         self.rss_bytes = 0
         self._clips: list[DecodedClip] = []
@@ -187,6 +204,9 @@ class _Exchange:
         while True:
             header, payload = self._child.receive(end, self._left_bytes)
             try:
+                self.accepted = True
+                if header["kind"] == "accepted":
+                    continue
                 if header["kind"] == "decoder":
                     self.in_decord = header["decoder"] == DECORD
                     # decord gets half of what is left, so that PyAV has a chance when it hangs.

@@ -133,8 +133,10 @@ def _note_packet(scan: _Scan, packet: Any) -> None:
 
 
 def _note_key(scan: _Scan, packet: Any) -> None:
-    """Keep the clean key frames, and count those behind which pictures need, or are shown, earlier ones."""
+    """Keep the clean key frames, and count what a seek by presentation time may lose, spoil or miss."""
     if packet.is_keyframe:
+        # Such a seek compares with decode times, and would land here when it is meant for the key frame before.
+        scan.num_open_keys += packet.dts is not None and packet.dts <= scan.last_key
         scan.last_key = packet.pts
         context = packet.stream.codec_context
         clean = is_clean_key(context.codec.canonical_name, context.extradata or b"", bytes(packet))

@@ -2,6 +2,7 @@
 
 Owner to child: a Job. Child to owner, in this order:
     {"kind": "ready"}                                once, when the process can work
+    {"kind": "accepted"}                             the request is read; no file has been touched yet
     {"kind": "decoder", "decoder": NAME}             NAME is about to decode; decord first, if at all
     {"kind": "clip", "start_s", "end_s", "frame_times_s", "shape", "num_bytes"} + the frames
     {"kind": "done", "facts": {...}, "rss_bytes"}    or {"kind": "bad", "reason", "detail", "rss_bytes"}

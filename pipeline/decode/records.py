@@ -30,7 +30,7 @@ class Probe:
     times_s: Sequence[float]  # presentation times, rising, the first is 0.0
     pts: Sequence[int]
     key_frames: Sequence[int]  # positions of clean key frames, rising
-    num_open_keys: int  # key frames, or frames behind them, that a seek there would lose or spoil
+    num_open_keys: int  # key frames, or frames behind them, that a seek would lose, spoil or miss
     starts_negative: bool
     num_discarded: int  # packets that an edit list hides
     num_untimed: int  # packets without a presentation time

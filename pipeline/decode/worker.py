@@ -36,6 +36,7 @@ def main() -> None:
     send(answers, {"kind": "ready"})
     while True:
         header, _ = receive(lambda count: _read_exactly(requests, count))
+        send(answers, {"kind": "accepted"})
         _limit_cpu(header["timeout_s"])
         _answer(Job(**header["job"]), answers)
 

@@ -27,21 +27,25 @@ def commit_task(store: Store, payload: TaskPayload) -> dict[str, int]:
     return {status: statuses.count(status) for status in STATUSES} | {"clips": len(clips)}
 
 
-class CommitStage:
-    """Writes tasks and answers one small row each: task_id, error, done, filtered, quarantined, clips."""
+def commit_batch(batch: dict[str, Any], tables: str) -> dict[str, Any]:
+    """Commit the task of a one-row batch; nothing raises, since that would end the whole run.
 
-    def __init__(self, tables: str) -> None:
-        self._store = Store(tables)
+    It lives here, and not where the graph is wired, so that the workers that run it need not import torch.
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Commit the task of a one-row batch."""
-        payload = TaskPayload.of_batch(batch)
-        counts = dict.fromkeys((*STATUSES, "clips"), 0)
-        error = payload.error
-        if not error:
-            try:
-                counts = commit_task(self._store, payload)
-            except Exception as problem:  # noqa: BLE001  (an exception here would end the whole run)
-                error = payload.failed("commit", problem).error
-        row: dict[str, Any] = {"task_id": payload.task_id, "error": error} | counts
-        return {name: np.array([value]) for name, value in row.items()}
+    Args:
+        batch: a `TaskPayload` as one row.
+        tables: the root of the tables.
+
+    Returns:
+        one row: task_id, error, done, filtered, quarantined, clips.
+    """
+    payload = TaskPayload.of_batch(batch)
+    counts = dict.fromkeys((*STATUSES, "clips"), 0)
+    error = payload.error
+    if not error:
+        try:
+            counts = commit_task(Store(tables), payload)
+        except Exception as problem:  # noqa: BLE001  (said above)
+            error = payload.failed("commit", problem).error
+    row: dict[str, Any] = {"task_id": payload.task_id, "error": error} | counts
+    return {name: np.array([value]) for name, value in row.items()}

@@ -51,10 +51,13 @@ def pad_clips(decoded: pa.Table, num_frames: int, size: int) -> tuple[np.ndarray
 def finite_clips(tokens: ClipTokens) -> np.ndarray:
     """Which of the B clips have finite values only, as bool."""
     parts = (tokens.coarse_BD, tokens.frames_BFD, tokens.temporal_BFD, tokens.patches_BFPD)
-    return np.logical_and.reduce([part.flatten(1).isfinite().all(1).cpu().numpy() for part in parts])
+    good_B = torch.stack([part.flatten(1).isfinite().all(1) for part in parts]).all(0)
+    return np.asarray(good_B.cpu())
 
 
-def clips_table(decoded: pa.Table, tokens: ClipTokens, mask_BF: np.ndarray, schema: pa.Schema, model_id: str) -> pa.Table:
+def clips_table(
+    decoded: pa.Table, tokens: ClipTokens, mask_BF: np.ndarray, schema: pa.Schema, model_id: str
+) -> pa.Table:
     """Rows of TABLES/clips from decoded clips and their embeddings, in the same order."""
 
     def binary(name: str, tensor: torch.Tensor) -> pa.Array:
@@ -126,8 +129,7 @@ class EncodeStage:
         decoded, videos = from_ipc(payload.clips), from_ipc(payload.videos)
         schema = clips_schema(self._model.token_shape, self._settings.model_id)
         parts = [
-            self._encode(decoded.slice(start, _CLIPS_A_PASS), schema)
-            for start in range(0, len(decoded), _CLIPS_A_PASS)
+            self._encode(decoded.slice(start, _CLIPS_A_PASS), schema) for start in range(0, len(decoded), _CLIPS_A_PASS)
         ]
         kept = pa.concat_tables(parts) if parts else schema.empty_table()
         videos, kept = quarantine_lost(videos, decoded, kept)
@@ -142,5 +144,3 @@ class EncodeStage:
             )
         good = finite_clips(tokens)
         return clips_table(decoded, tokens, mask_BF, schema, self._settings.model_id).filter(pa.array(good))
-
-

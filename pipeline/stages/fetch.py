@@ -39,9 +39,7 @@ def local_copy(uri: str, planned_etag: str, max_bytes: int) -> Iterator[str]:
     """
     if not is_remote(uri):
         source = local_source(uri)
-        check_source(
-            planned_etag=planned_etag, etag=source.etag, size_bytes=source.size_bytes, max_bytes=max_bytes
-        )
+        check_source(planned_etag=planned_etag, etag=source.etag, size_bytes=source.size_bytes, max_bytes=max_bytes)
         if source.etag == "special":
             raise BadVideoError("not_a_file", "no regular file")
         if not os.access(uri, os.R_OK):
@@ -51,9 +49,7 @@ def local_copy(uri: str, planned_etag: str, max_bytes: int) -> Iterator[str]:
     fs = filesystem(uri)
     try:
         source = remote_source(uri, retrying(lambda: fs.info(uri)))
-        check_source(
-            planned_etag=planned_etag, etag=source.etag, size_bytes=source.size_bytes, max_bytes=max_bytes
-        )
+        check_source(planned_etag=planned_etag, etag=source.etag, size_bytes=source.size_bytes, max_bytes=max_bytes)
         with tempfile.TemporaryDirectory(prefix="reelsift-") as folder:
             # The suffix helps demuxers that have no magic bytes to go by.
             path = str(Path(folder) / f"source{os.path.splitext(uri)[1][:12]}")

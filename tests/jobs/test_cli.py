@@ -43,7 +43,9 @@ def test_flags_win_over_the_file_and_set_wins_over_flags(parser, tmp_path):
     assert parser.settings(args) == {"n": 7, "other": 2}
 
 
-@pytest.mark.parametrize(("error", "code"), [(UsageError("a\nb"), 2), (PortTakenError("p"), 1), (KeyboardInterrupt(), 130)])
+@pytest.mark.parametrize(
+    ("error", "code"), [(UsageError("a\nb"), 2), (PortTakenError("p"), 1), (KeyboardInterrupt(), 130)]
+)
 def test_known_errors_are_one_line_with_their_exit_code(error, code, capsys):
     def fail(_):
         raise error

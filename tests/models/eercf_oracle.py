@@ -12,7 +12,7 @@ def softmax(x):
     return e / e.sum()
 
 
-def scores_of_pair(text, raw, temporal, patches, mask, coarse, coarse_mix, frame_mix, masked=True):
+def scores_of_pair(text, raw, temporal, patches, mask, coarse, coarse_mix, frame_mix, masked=True):  # noqa: PLR0913, PLR0917
     """All five scores of one text and one clip, without exp(logit_scale).
 
     text D; raw, temporal F x D unit; patches F x P x D unit; mask F; coarse D unit.
@@ -41,3 +41,30 @@ def scores_of_pair(text, raw, temporal, patches, mask, coarse, coarse_mix, frame
 
 def final_score(s):
     return 0.8 * s["weak_frame"] + 0.2 * s["strong_frame"] + 0.2 * s["weak_patch"] + 0.5 * s["video"]
+
+
+def temporal(model, raw, mask):
+    """H = TemporalTransformer(f + e) + f of one clip: pre-LN blocks in float64, head by head. raw F x D, mask F."""
+    state = {k: v.double().numpy() for k, v in model.temporal.state_dict().items()}
+    x = raw + model.frame_positions_FD.double().numpy()
+    dim = x.shape[-1]
+    heads = max(1, dim // 64)
+
+    def layer_norm(y, name):
+        normed = (y - y.mean(-1, keepdims=True)) / np.sqrt(y.var(-1, keepdims=True) + 1e-12)
+        return normed * state[f"{name}.weight"] + state[f"{name}.bias"]
+
+    for i in range(len(model.temporal.resblocks)):
+        name = f"resblocks.{i}"
+        h = layer_norm(x, f"{name}.ln_1")
+        q, k, v = np.split(h @ state[f"{name}.attn.in_proj_weight"].T + state[f"{name}.attn.in_proj_bias"], 3, -1)
+        mixed = np.zeros_like(x)
+        for head in range(heads):
+            part = slice(head * dim // heads, (head + 1) * dim // heads)
+            logits = q[:, part] @ k[:, part].T / np.sqrt(dim // heads) + (1 - mask)[None, :] * -1e6
+            mixed[:, part] = np.array([softmax(row) for row in logits]) @ v[:, part]
+        x = x + mixed @ state[f"{name}.attn.out_proj.weight"].T + state[f"{name}.attn.out_proj.bias"]
+        h = layer_norm(x, f"{name}.ln_2") @ state[f"{name}.mlp.c_fc.weight"].T + state[f"{name}.mlp.c_fc.bias"]
+        h = h / (1 + np.exp(-1.702 * h))
+        x = x + h @ state[f"{name}.mlp.c_proj.weight"].T + state[f"{name}.mlp.c_proj.bias"]
+    return x + raw

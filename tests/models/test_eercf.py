@@ -8,7 +8,7 @@ from models.config import ModelConfig, Preprocess
 from models.eercf import EercfModel
 from models.registry import load_model
 from models.towers import image_tokens, normalize_pixels
-from tests.models.eercf_oracle import unit
+from tests.models.eercf_oracle import temporal, unit
 
 SMALL = {
     "embed_dim": 64,
@@ -54,30 +54,6 @@ def test_pixels_are_what_open_clips_transform_gives(model):
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
 
 
-def temporal_oracle(model, raw, mask):
-    """Pre-LN transformer blocks over one clip, in float64 with explicit heads."""
-    state = {k: v.double().numpy() for k, v in model.temporal.state_dict().items()}
-    x = raw + model.frame_positions_FD.double().numpy()
-    dim = x.shape[-1]
-
-    def layer_norm(y, name):
-        normed = (y - y.mean(-1, keepdims=True)) / np.sqrt(y.var(-1, keepdims=True) + 1e-12)
-        return normed * state[f"{name}.weight"] + state[f"{name}.bias"]
-
-    for i in range(len(model.temporal.resblocks)):
-        name = f"resblocks.{i}"
-        h = layer_norm(x, f"{name}.ln_1")
-        q, k, v = np.split(h @ state[f"{name}.attn.in_proj_weight"].T + state[f"{name}.attn.in_proj_bias"], 3, -1)
-        logits = q @ k.T / np.sqrt(dim) + (1 - mask)[None, :] * -1e6
-        weights = np.exp(logits - logits.max(-1, keepdims=True))
-        mixed = weights / weights.sum(-1, keepdims=True) @ v
-        x = x + mixed @ state[f"{name}.attn.out_proj.weight"].T + state[f"{name}.attn.out_proj.bias"]
-        h = layer_norm(x, f"{name}.ln_2") @ state[f"{name}.mlp.c_fc.weight"].T + state[f"{name}.mlp.c_fc.bias"]
-        h = h / (1 + np.exp(-1.702 * h))
-        x = x + h @ state[f"{name}.mlp.c_proj.weight"].T + state[f"{name}.mlp.c_proj.bias"]
-    return x + raw
-
-
 def test_coarse_vector_equals_the_formula_in_float64(model):
     pictures, mask = frames(batch=2), torch.tensor([[1] * 6, [1, 1, 1, 0, 0, 0]], dtype=torch.uint8)
     tokens = model.encode_clips(pictures, mask)
@@ -86,7 +62,7 @@ def test_coarse_vector_equals_the_formula_in_float64(model):
         real = mask[clip].bool()
         pixels = normalize_pixels(pictures[clip][real], model.config.preprocess)
         raw[real.numpy()] = model.clip.encode_image(pixels).double().numpy()
-        hidden = temporal_oracle(model, raw, mask[clip].double().numpy())
+        hidden = temporal(model, raw, mask[clip].double().numpy())
         values = np.array([unit(hidden[f]) for f in range(6) if mask[clip, f]])
         np.testing.assert_allclose(tokens.temporal_BFD[clip][real].numpy(), values, atol=2e-5)
         np.testing.assert_allclose(tokens.coarse_BD[clip].numpy(), unit(values.mean(0)), atol=2e-5)

@@ -25,7 +25,9 @@ def bundle(tmp_path_factory):
 def test_a_saved_bundle_loads_with_the_same_weights_and_a_stable_id(bundle):
     folder, model = bundle
     loaded = load_model(str(folder))
-    assert all(torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), model.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), model.state_dict().values(), strict=True)
+    )
     assert loaded.model_id == load_model(str(folder)).model_id
     assert loaded.model_id.startswith("mine-")
 
@@ -43,7 +45,7 @@ def test_weights_that_do_not_fit_are_named(bundle, tmp_path):
     folder, _ = bundle
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     save_file({"stray": torch.zeros(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(UnknownModelError, match="missing clip.*and .* more"):
+    with pytest.raises(UnknownModelError, match=r"missing clip.*and .* more"):
         load_model(str(tmp_path))
 
 
@@ -79,7 +81,9 @@ def test_clip_weights_of_a_local_file_are_used(tmp_path):
     loaded = load_model(f"ViT-B-32@{tmp_path / 'w.safetensors'}")
     assert torch.equal(loaded.clip.visual.proj, source.visual.proj)
     assert loaded.token_shape.model_dump() == {"frames": 12, "patches": 49, "dim": 512}
-    assert torch.equal(loaded.temporal.resblocks[0].attn.in_proj_weight, source.transformer.resblocks[0].attn.in_proj_weight)
+    assert torch.equal(
+        loaded.temporal.resblocks[0].attn.in_proj_weight, source.transformer.resblocks[0].attn.in_proj_weight
+    )
 
 
 def test_a_file_that_holds_no_weights_is_refused_not_unpickled(tmp_path):

@@ -19,4 +19,9 @@ def test_pools_always_leave_cpus_for_the_rest_of_ray_data(cpus, gpus, decoders, 
 def test_each_encoder_has_a_gpu_of_its_own_where_there_are_any(gpus, share):
     pools = plan_pools(32, gpus)
     assert pools.gpus_per_encoder == share
-    assert gpus == 0 or pools.encoders == gpus
+    assert pools.encoders == (gpus or 16)
+
+
+def test_on_a_cluster_that_grows_actors_ask_for_what_is_not_there_yet():
+    pools = plan_pools(0, 0, decoders=64, encoders=4, gpus_per_encoder=1.0)
+    assert (pools.decoders, pools.encoders, pools.cpus_per_actor, pools.gpus_per_encoder) == (64, 4, 1.0, 1.0)

@@ -38,6 +38,8 @@ def test_different_sources_never_share_a_task(a, b):
     assert (ids.task_id(a) == ids.task_id(b)) == (a == b)
 
 
-@pytest.mark.parametrize(("a", "b"), [(("v", 0, 1), ("v", 0, 2)), (("v", 0, 1), ("w", 0, 1)), (("v", 1, 11), ("v", 11, 1))])
+@pytest.mark.parametrize(
+    ("a", "b"), [(("v", 0, 1), ("v", 0, 2)), (("v", 0, 1), ("w", 0, 1)), (("v", 1, 11), ("v", 11, 1))]
+)
 def test_different_spans_are_different_clips(a, b):
     assert ids.clip_id(*a) != ids.clip_id(*b)

@@ -1,0 +1,249 @@
+"""Builds a version of an index from tables: fine shards and Milvus rows, task by task, and the manifest last."""
+
+import contextlib
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.eercf import EercfModel
+from models.registry import load_model
+from pipeline.index.build_lock import only_build
+from pipeline.index.collection_schema import METRIC, index_type_for
+from pipeline.index.fine_layout import record_dtype
+from pipeline.index.fine_writer import FineWriter
+from pipeline.index.naming import alias_name, collection_name, index_id
+from pipeline.index.unfinished import mark, remove, remove_unfinished, unmark
+from pipeline.index.vector_store import VectorStore, check_milvus
+from pipeline.index.versions import live_version, next_version, summary_of, version_store
+from pipeline.storage import Store
+from pipeline.tables import iter_clips, read_videos, require_info
+from schemas.config import IndexConfig
+from schemas.errors import IndexCorruptError, ModelMismatchError, ReelsiftError, StorageError
+from schemas.manifest import FINE_DIR, LITE, MANIFEST, FineShard, VersionManifest
+from schemas.results import IndexSummary
+from schemas.tables import TablesInfo
+
+# rows written so far, rows expected, what is being done
+Progress = Callable[[int, int, str], None]
+_NAMES = ("clip_id", "video_id", "uri", "start_s", "end_s")
+
+
+def build_index(config: IndexConfig, progress: Progress = lambda done, total, doing: None) -> IndexSummary:
+    """Build the next version. It is not live until it is published.
+
+    Args:
+        config: the settings of the job.
+        progress: called from time to time.
+
+    Raises:
+        UsageError: Milvus Lite for an index in an object store.
+        StorageError: the tables hold no committed clips, or another build is writing this index.
+        ModelMismatchError: the model of the tables now loads as another one.
+        IndexCorruptError: what was written is not what was read; nothing of it stays.
+        VectorStoreError: Milvus is away or refuses; nothing of it stays.
+    """
+    milvus = config.milvus or LITE
+    index = Store(config.index)
+    check_milvus(milvus, index.root)
+    tables = Store(config.tables)
+    info = require_info(tables)
+    expected = _clips_a_video(tables)
+    total = sum(expected.values())
+    model = _model_of(info)
+    with only_build(index), _opened(milvus, index) as vectors:
+        remove_unfinished(index, milvus, vectors)
+        version = next_version(index)
+        build = _Build(index, version, vectors, info, config, lambda done, doing: progress(done, total, doing))
+        build.refuse_foreign_collection()
+        mark(index, version, milvus, build.collection)
+        try:
+            shards = build.write(tables, index_type_for(total))
+            build.verify(shards, expected)
+            manifest = build.manifest(shards, model, tables, milvus)
+            if not index.create(f"versions/{version}/{MANIFEST}", manifest.model_dump_json(indent=1).encode()):
+                raise StorageError(f"{index.root} has a version {version} already: another build made it meanwhile")
+        except BaseException:
+            with contextlib.suppress(ReelsiftError):
+                remove(index, version, milvus, vectors)
+            raise
+        unmark(index, version)
+    return summary_of(manifest, live_version(index))
+
+
+@contextmanager
+def _opened(milvus: str, index: Store) -> Iterator[VectorStore]:
+    vectors = VectorStore.open(milvus, index.root)
+    try:
+        yield vectors
+    finally:
+        vectors.close()
+
+
+def _clips_a_video(tables: Store) -> dict[str, int]:
+    videos = read_videos(tables)
+    counts = dict(zip(videos["video_id"].to_pylist(), videos["clip_count"].to_pylist(), strict=True))
+    if not any(counts.values()):
+        raise StorageError(
+            f"{tables.root} holds no committed clips: run 'reelsift extract --tables {tables.root}' first"
+        )
+    return counts
+
+
+def _model_of(info: TablesInfo) -> EercfModel:
+    model = load_model(info.model)
+    if model.model_id != info.model_id:
+        raise ModelMismatchError(
+            f"the tables were extracted with model {info.model_id}, but {info.model!r} now loads as {model.model_id}: "
+            "restore that model, or extract anew into other tables"
+        )
+    return model
+
+
+class _Build:
+    """One run of a build: what it writes, and what it has counted."""
+
+    def __init__(
+        self,
+        index: Store,
+        version: int,
+        vectors: VectorStore,
+        info: TablesInfo,
+        config: IndexConfig,
+        progress: Callable[[int, str], None],
+    ) -> None:
+        identity = index_id(index)
+        self.collection = collection_name(identity, version)
+        self._alias = alias_name(identity)
+        self._store = version_store(index, version)
+        self._version = version
+        self._vectors = vectors
+        self._info = info
+        self._config = config
+        self._progress = progress
+        self._clip_ids: list[pa.Array] = []
+        self._clips_a_video: Counter[str] = Counter()
+        self._index_type = ""
+
+    def refuse_foreign_collection(self) -> None:
+        """A copy of this index may use the same Milvus; what it has there is not ours to replace."""
+        if self.collection in self._vectors.collections():
+            raise IndexCorruptError(
+                f"Milvus ({self._vectors.place}) has a collection {self.collection} that this index did not make; "
+                "is there a copy of the index? Build into a new --index"
+            )
+
+    def write(self, tables: Store, index_type: str) -> list[FineShard]:
+        """Write all clips into the shards and into Milvus."""
+        self._index_type = index_type
+        self._vectors.create(self.collection, self._info.token_shape.dim)
+        with self._shard_folder() as (folder, finished):
+            writer = FineWriter(folder, self._info.token_shape, self._config.codec, self._config.shard_bytes, finished)
+            try:
+                for table in iter_clips(tables, self._info.model_id):
+                    self._write_task(table, writer)
+                shards = writer.close()
+            finally:
+                writer.abort()
+        self._progress(self._clips_a_video.total(), f"making the {index_type} index")
+        self._vectors.flush_and_load(self.collection, index_type)
+        return shards
+
+    @contextmanager
+    def _shard_folder(self) -> Iterator[tuple[Path, Callable[[Path], None]]]:
+        if not self._store.is_remote:
+            yield Path(self._store.path(FINE_DIR)), lambda path: None
+            return
+        with tempfile.TemporaryDirectory(prefix="reelsift-build-") as folder:
+
+            def upload(path: Path) -> None:
+                self._store.upload(path, f"{FINE_DIR}/{path.name}")
+                # One shard at a time is all that the local disk must hold.
+                path.unlink()
+
+            yield Path(folder), upload
+
+    def _write_task(self, table: pa.Table, writer: FineWriter) -> None:
+        for start in range(0, len(table), self._config.batch_rows):
+            part = table.slice(start, self._config.batch_rows)
+            self._vectors.insert(self.collection, milvus_rows(part, writer.append(part)))
+            self._clip_ids.append(part["clip_id"].combine_chunks())
+            self._clips_a_video.update(part["video_id"].to_pylist())
+            self._progress(self._clips_a_video.total(), "writing clips")
+
+    def verify(self, shards: list[FineShard], expected: dict[str, int]) -> None:
+        """Compare the counts of the tables, of Milvus and of the shards.
+
+        Args:
+            shards: what was written.
+            expected: clips a video, as the videos table has them.
+
+        Raises:
+            IndexCorruptError: they differ, or a clip is there twice.
+        """
+        ids = pa.chunked_array(self._clip_ids, pa.string())
+        counted = pc.value_counts(ids)
+        if len(counted) < len(ids):
+            twice = counted.filter(pc.greater(counted.field("counts"), 1)).field("values")
+            raise IndexCorruptError(f"{len(twice)} clips, {twice[0]} among them, are in the tables twice: extract anew")
+        for video, clips in expected.items():
+            if self._clips_a_video[video] != clips:
+                raise IndexCorruptError(
+                    f"video {video} has {self._clips_a_video[video]} clips in the tables, its commit says {clips}: "
+                    "build again when extraction has ended, or extract anew"
+                )
+        rows, records = self._vectors.count(self.collection), sum(shard.clips for shard in shards)
+        if not len(ids) == rows == records:
+            raise IndexCorruptError(
+                f"the tables hold {len(ids)} clips, Milvus {rows}, the shards {records}: nothing was kept, build again"
+            )
+
+    def manifest(self, shards: list[FineShard], model: EercfModel, tables: Store, milvus: str) -> VersionManifest:
+        """What binds all that was written."""
+        shape = self._info.token_shape
+        return VersionManifest(
+            version=self._version,
+            model=self._info.model,
+            model_id=self._info.model_id,
+            weights_sha256=model.weights_sha256,
+            sampler=self._info.sampler,
+            token_shape=shape,
+            scoring=model.scoring,
+            codec=self._config.codec,
+            metric=METRIC,
+            index_type=self._index_type,
+            milvus=milvus,
+            collection=self.collection,
+            alias=self._alias,
+            clips=sum(shard.clips for shard in shards),
+            videos=len(self._clips_a_video),
+            bytes_per_clip=record_dtype(shape, self._config.codec).itemsize + 4 * shape.dim,
+            shards=shards,
+            tables=tables.root,
+            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+
+def milvus_rows(table: pa.Table, addresses: list[tuple[int, int]]) -> list[dict[str, Any]]:
+    """Clips as rows of `VectorStore.insert`.
+
+    Args:
+        table: rows of `schemas.tables.clips_schema`.
+        addresses: shard and row of each.
+    """
+    vectors = np.asarray(table["coarse"].combine_chunks().flatten(), np.float32).reshape(len(table), -1)
+    columns = {name: table[name].to_pylist() for name in _NAMES}
+    metadata = [json.loads(text) for text in table["metadata"].to_pylist()]
+    return [
+        {name: column[i] for name, column in columns.items()}
+        | {"shard": shard, "row": row, "metadata": metadata[i], "v": vectors[i]}
+        for i, (shard, row) in enumerate(addresses)
+    ]

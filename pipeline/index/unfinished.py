@@ -1,0 +1,84 @@
+"""What a build leaves when it is killed, and how the next one finds and removes it.
+
+A build first writes INDEX/versions/<n>/building.json, which names its collection, and removes it after the manifest.
+"""
+
+import contextlib
+import json
+import logging
+import shutil
+from pathlib import Path
+
+from pipeline.index.vector_store import VectorStore
+from pipeline.index.versions import folder_numbers, version_store
+from pipeline.storage import Store
+from schemas.errors import ReelsiftError
+from schemas.manifest import FINE_DIR, MANIFEST
+
+MARKER = "building.json"
+logger = logging.getLogger("reelsift.index")
+
+
+def mark(index: Store, version: int, milvus: str, collection: str) -> None:
+    """Note that a version is being built."""
+    marker = {"milvus": milvus, "collection": collection}
+    version_store(index, version).write(MARKER, json.dumps(marker).encode())
+
+
+def unmark(index: Store, version: int) -> None:
+    """Note that a version is complete."""
+    version_store(index, version).delete(MARKER)
+
+
+def remove_unfinished(index: Store, milvus: str, vectors: VectorStore) -> None:
+    """Remove the folders and collections of builds that never wrote their manifest.
+
+    Args:
+        index: the index; the caller holds it for writing.
+        milvus: where `vectors` is.
+        vectors: the Milvus of the present build.
+    """
+    for number in folder_numbers(index):
+        store = version_store(index, number)
+        # A folder without the marker is none of ours to remove.
+        if store.exists(MARKER):
+            remove(index, number, milvus, vectors)
+
+
+def remove(index: Store, version: int, milvus: str, vectors: VectorStore) -> None:
+    """Remove an unfinished version: its collection, its shards, and last what tells that they were there."""
+    store = version_store(index, version)
+    if store.exists(MANIFEST):
+        store.delete(MARKER)
+        return
+    try:
+        marker = json.loads(store.read(MARKER))
+        there, collection = str(marker["milvus"]), str(marker["collection"])
+    except (ValueError, KeyError, TypeError):
+        there, collection = milvus, ""
+    if collection:
+        _drop(index, collection, there, milvus, vectors)
+    if store.is_remote:
+        for name in store.names(FINE_DIR):
+            store.delete(f"{FINE_DIR}/{name}")
+        store.delete(MARKER)
+        return
+    shutil.rmtree(store.path(FINE_DIR), ignore_errors=True)
+    store.delete(MARKER)
+    with contextlib.suppress(OSError):
+        Path(store.root).rmdir()
+
+
+def _drop(index: Store, collection: str, there: str, milvus: str, vectors: VectorStore) -> None:
+    if there == milvus:
+        vectors.drop(collection)
+        return
+    try:
+        other = VectorStore.open(there, index.root)
+    except ReelsiftError as error:
+        logger.warning("collection %s of an unfinished build stays behind: %s", collection, error)
+        return
+    try:
+        other.drop(collection)
+    finally:
+        other.close()

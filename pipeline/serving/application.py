@@ -1,0 +1,143 @@
+"""The Ray Serve application: what is deployed where, and its life from start to clean end."""
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Iterator
+
+import psutil
+from ray import serve
+from ray.serve import Application
+from ray.serve.config import HTTPOptions
+from ray.serve.schema import LoggingConfig
+
+from pipeline import cluster
+from pipeline.serving.encoder import TextEncoder
+from pipeline.serving.ingress import MAX_IN_FLIGHT, Ingress
+from pipeline.serving.reranker import Reranker
+from schemas.config import ServeConfig
+from schemas.errors import ConfigError, PortTakenError, ReelsiftError
+
+APP_NAME = "reelsift"
+# Arguments between deployments stay far below the size from which Ray puts them into its store.
+_OBJECT_STORE_BYTES = 128 << 20
+# The ingress refuses searches by itself, with a proper body; this must only leave room for health checks beside.
+_INGRESS_REQUESTS = 4 * MAX_IN_FLIGHT
+_GRACE_S = 10.0
+_KEEP_ALIVE_S = 75
+_END_WAIT_S = 15.0
+# No method of ours works on an event loop, so requests need not change threads in a replica; and messages between
+# replicas go straight to the other one instead of through Ray's object store. Both make a hop cheaper.
+_FAST_PATH = {
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+}
+
+
+def build(config: ServeConfig) -> Application:
+    """The application graph: ingress -> text encoder, ingress -> reranker."""
+    cpus = {"num_cpus": config.cpus_per_replica}
+    encoder = serve.deployment(
+        name="TextEncoder",
+        num_replicas=config.encoder_replicas,
+        ray_actor_options=cpus,
+        max_ongoing_requests=max(MAX_IN_FLIGHT, config.max_batch),
+        graceful_shutdown_timeout_s=_GRACE_S,
+    )(TextEncoder)
+    reranker = serve.deployment(
+        name="Reranker",
+        num_replicas=config.reranker_replicas,
+        ray_actor_options=cpus,
+        max_ongoing_requests=MAX_IN_FLIGHT,
+        graceful_shutdown_timeout_s=_GRACE_S,
+    )(Reranker)
+    ingress = serve.deployment(
+        name="Ingress",
+        ray_actor_options=cpus,
+        max_ongoing_requests=_INGRESS_REQUESTS,
+        graceful_shutdown_timeout_s=_GRACE_S,
+    )(serve.ingress()(Ingress))
+    return ingress.bind(
+        config,
+        encoder.bind(config.index, config.max_batch, config.batch_wait_ms / 1000),
+        reranker.bind(config.index),
+    )
+
+
+def check_address(host: str, port: int) -> None:
+    """Prove that the address can be listened on, before anything is started.
+
+    Raises:
+        PortTakenError: something listens there.
+        ConfigError: the host is none of this machine, or the port needs rights that we lack.
+    """
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError):
+        raise ConfigError(f"--host {host!r} is not a known name or address: use 127.0.0.1 or 0.0.0.0") from None
+    with socket.socket(family, kind, proto) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except PermissionError:
+            raise ConfigError(f"--port {port} needs more rights than this user has: use one from 1024 up") from None
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTakenError(
+                    f"{host}:{port} is in use: choose another --port, or end what listens there"
+                ) from None
+            raise ConfigError(
+                f"cannot listen on {host}:{port} ({error.strerror}): use an address of this machine"
+            ) from None
+
+
+@contextlib.contextmanager
+def connected(config: ServeConfig) -> Iterator[None]:
+    """Ray, ready for `deploy` inside the `with`; nothing of it is left behind.
+
+    Raises:
+        PortTakenError: the address is in use.
+        ReelsiftError: Ray does not start.
+    """
+    check_address(config.host, config.port)
+    for name, value in _FAST_PATH.items():
+        # Replicas inherit it; a cluster that runs already keeps its own.
+        os.environ.setdefault(name, value)
+    try:
+        cluster.connect(object_store_bytes=_OBJECT_STORE_BYTES)
+        yield
+    finally:
+        _end()
+
+
+def deploy(config: ServeConfig) -> None:
+    """Put the application on Ray. It comes up by itself afterwards; /readyz says when.
+
+    Raises:
+        ReelsiftError: Ray Serve does not start.
+    """
+    quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
+    http = HTTPOptions(host=config.host, port=config.port, keep_alive_timeout_s=_KEEP_ALIVE_S)
+    target = serve.RunTarget(build(config), name=APP_NAME, route_prefix="/", logging_config=quiet)
+    try:
+        serve.start(proxy_location="HeadOnly", http_options=http, logging_config=quiet)
+        serve.run_many([target], wait_for_applications_running=False)
+    except (RuntimeError, TimeoutError) as error:
+        raise ReelsiftError(f"Ray Serve does not start: {str(error).splitlines()[0][:200]}") from error
+
+
+def _end() -> None:
+    children = psutil.Process().children(recursive=True)
+    with contextlib.suppress(Exception):
+        # Searches under way end first. Serve itself is left alone: on a shared cluster it is not ours, and on one of
+        # our own it goes with the cluster.
+        serve.delete(APP_NAME)
+    cluster.disconnect()
+    # Ray ends its processes by signal and does not wait for them.
+    _, alive = psutil.wait_procs(children, timeout=_END_WAIT_S)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=_END_WAIT_S)

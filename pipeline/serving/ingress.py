@@ -1,0 +1,113 @@
+"""Deployment behind the HTTP port: thin and asynchronous; two hops answer a query."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import DeploymentUnavailableError
+
+from pipeline.index.versions import live_manifest
+from pipeline.ranking import elapsed_ms, now
+from pipeline.serving.envelope import App, Envelope
+from pipeline.serving.errors import Failure, FailureError, failure
+from pipeline.serving.follower import Follower
+from pipeline.serving.http_app import build_app
+from pipeline.serving.messages import Answer, Encoded
+from pipeline.storage import Store
+from schemas.config import ServeConfig
+from schemas.http import IndexInfo, SearchRequest
+from schemas.manifest import VersionManifest
+from schemas.results import SearchResult
+
+POLL_S = 2.0
+# Beyond this many searches at once the next one is told to come back, which keeps the wait of the others bounded.
+MAX_IN_FLIGHT = 64
+
+
+class Ingress:
+    """The backend of the HTTP interface on Ray Serve.
+
+    Args:
+        config: the settings of the job.
+        encoder: handle of `TextEncoder`.
+        reranker: handle of `Reranker`.
+    """
+
+    def __init__(self, config: ServeConfig, encoder: Any, reranker: Any) -> None:
+        self._timeout_s = config.request_timeout_s
+        self._encoder = encoder
+        self._reranker = reranker
+        index = Store(config.index)
+        self._follower = Follower(lambda: live_manifest(index), self._prepare, self._check, POLL_S)
+        self._in_flight = 0
+
+    def __serve_build_asgi_app__(self) -> App:
+        """The ASGI application, made in the replica. Serve's proxy sets the request id."""
+        return Envelope(build_app(self, self._lifespan), sets_request_id=False)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        following = asyncio.create_task(self._follower.follow())
+        try:
+            yield
+        finally:
+            following.cancel()
+
+    async def search(self, request: SearchRequest) -> SearchResult:
+        """Answer one query from the version that is live now.
+
+        Raises:
+            FailureError: nothing is published, or too many searches are under way.
+            TimeoutError: it took longer than the limit.
+            ReelsiftError: a part of the index is away or damaged.
+        """
+        if self._in_flight >= MAX_IN_FLIGHT:
+            raise FailureError(failure(429, "overloaded", f"{MAX_IN_FLIGHT} searches are under way: try again"))
+        manifest = self._follower.current()
+        self._in_flight += 1
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._search(manifest.version, request.query, request.k, request.recall_k)
+        finally:
+            self._in_flight -= 1
+
+    async def _search(self, version: int, query: str, k: int, recall_k: int) -> SearchResult:
+        begin = now()
+        encoded: Encoded = await _call(self._encoder.encode, version, query)
+        answer: Answer = await _call(self._reranker.answer, version, encoded.vectors, k, recall_k)
+        timings_ms = {"encode": encoded.encode_ms, **answer.timings_ms, "total": elapsed_ms(begin)}
+        return SearchResult(query=query, version=version, hits=answer.hits, timings_ms=timings_ms, degraded=[])
+
+    async def index(self) -> IndexInfo:
+        """What new requests are answered from."""
+        manifest = self._follower.manifest
+        if manifest is None:
+            return IndexInfo(version=None, clips=0, model_id=None, codec=None, collection=None)
+        return IndexInfo(**{name: getattr(manifest, name) for name in IndexInfo.model_fields})
+
+    async def trouble(self) -> Failure | None:
+        """Why a search would fail now, or None."""
+        return self._follower.trouble
+
+    async def _prepare(self, manifest: VersionManifest) -> None:
+        await asyncio.gather(
+            _call(self._encoder.warm, manifest.version),
+            _call(self._reranker.warm, manifest.version),
+        )
+
+    async def _check(self, manifest: VersionManifest) -> None:
+        await _call(self._reranker.check, manifest.version)
+
+
+async def _call(method: Any, *args: Any) -> Any:
+    """Call a deployment. A replica that dies under the call is replaced, and the same question asked once more."""
+    with contextlib.suppress(RayActorError):
+        return await method.remote(*args)
+    try:
+        return await method.remote(*args)
+    except (RayActorError, DeploymentUnavailableError) as error:
+        message = "a part of the service is being restarted: try again in a moment"
+        raise FailureError(failure(503, "restarting", message)) from error

@@ -1,0 +1,114 @@
+"""Deployment of both searches of a query: recall in Milvus, then the rerank beside the fine store.
+
+They share a process because the candidates of the one are the input of the other: a hop between them would cost
+more than the work. It also keeps Milvus Lite, which runs in Python inside the process that opened it first, away
+from the event loop that serves HTTP.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from pipeline.index.fine_store import FineStore
+from pipeline.index.vector_store import VectorStore
+from pipeline.index.versions import read_manifest, version_store
+from pipeline.ranking import EncodedQuery, elapsed_ms, now, ranked
+from pipeline.search import recall, rerank
+from pipeline.serving.messages import Answer
+from pipeline.serving.version_cache import VersionCache
+from pipeline.storage import Store
+from schemas.manifest import VersionManifest
+
+_T = TypeVar("_T")
+# While some wait for Milvus, others read and score.
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One version, open."""
+
+    manifest: VersionManifest
+    vectors: VectorStore
+    fine: FineStore
+
+    def close(self) -> None:
+        """Close both stores."""
+        self.fine.close()
+        self.vectors.close()
+
+
+class Reranker:
+    """Recalls, reads and scores candidates.
+
+    Args:
+        index_uri: the index.
+    """
+
+    def __init__(self, index_uri: str) -> None:
+        torch.set_num_threads(1)
+        self._index = Store(index_uri)
+        self._versions = VersionCache(self._open, Opened.close)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="rerank")
+
+    def __del__(self) -> None:
+        self._versions.close()
+
+    async def warm(self, version: int) -> None:
+        """Open the stores of a version, so that no query has to wait for it."""
+        await self._in_thread(self._warm, version)
+
+    async def check(self, version: int) -> None:
+        """Prove that Milvus answers.
+
+        Raises:
+            VectorStoreError: it does not.
+        """
+        await self._in_thread(self._check, version)
+
+    async def answer(self, version: int, encoded: EncodedQuery, k: int, recall_k: int) -> Answer:
+        """The k best clips of one version for one text.
+
+        Raises:
+            IndexMissingError: the version is gone.
+            IndexCorruptError: its files are not what its manifest says, or disagree with Milvus.
+            VectorStoreError: Milvus is away.
+        """
+        return await self._in_thread(self._answer, version, encoded, k, recall_k)
+
+    async def _in_thread(self, work: Callable[..., _T], *args: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
+
+    def _answer(self, version: int, encoded: EncodedQuery, k: int, recall_k: int) -> Answer:
+        with self._versions.hold(version) as opened:
+            start = now()
+            hits = recall(opened.vectors, opened.manifest.collection, encoded.query_D, max(k, recall_k))
+            recall_ms = elapsed_ms(start)
+            # Ray hands arrays over read-only, and torch warns of each such one.
+            scored = rerank(np.array(encoded.text_D), hits[:recall_k], opened.fine, opened.manifest.scoring)
+        timings_ms = {"recall": recall_ms, "read": scored.read_ms, "score": scored.score_ms}
+        return Answer(ranked(hits, scored, k), timings_ms)
+
+    def _warm(self, version: int) -> None:
+        with self._versions.hold(version) as opened:
+            # The first search makes Milvus load the collection.
+            nothing_D = np.zeros(opened.manifest.token_shape.dim, np.float32)
+            recall(opened.vectors, opened.manifest.collection, nothing_D, limit=1)
+
+    def _check(self, version: int) -> None:
+        with self._versions.hold(version) as opened:
+            opened.vectors.resolve_alias(opened.manifest.alias)
+
+    def _open(self, version: int) -> Opened:
+        manifest = read_manifest(self._index, version)
+        fine = FineStore(version_store(self._index, version), manifest)
+        try:
+            return Opened(manifest, VectorStore.open(manifest.milvus, self._index.root), fine)
+        except BaseException:
+            fine.close()
+            raise

@@ -1,0 +1,246 @@
+"""A real `reelsift serve` over HTTP: it answers as `reelsift search`, never breaks off, and leaves nothing behind."""
+
+import json
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+
+import httpx
+import numpy as np
+import pytest
+import torch
+
+from pipeline.search import Searcher
+from pipeline.storage import Store
+from schemas.http import ErrorBody, Health, IndexInfo
+from schemas.manifest import LIVE_POINTER, LivePointer
+from schemas.results import SearchResult
+from tests.e2e.cli import run
+from tests.e2e.serving import build_version, comparable, publish_version, running_service
+
+QUERIES = [
+    f"a {color} {shape} {verb}" for color in ("red", "blue") for shape in ("star", "box") for verb in ("turns", "stops")
+]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("serve")
+    publish_version(root, build_version(root, seed=1).version)
+    return root
+
+
+@pytest.fixture(scope="module")
+def service(root):
+    with running_service(root) as service:
+        service.line = service.wait_for_line()
+        service.wait_ready()
+        yield service
+
+
+@pytest.fixture
+def client(service):
+    with service.client() as client:
+        yield client
+
+
+def search(client, query, k=10, recall_k=50):
+    answer = client.post("/v1/search", json={"query": query, "k": k, "recall_k": recall_k})
+    assert answer.status_code == 200, answer.text
+    SearchResult.model_validate_json(answer.content)
+    return answer.json()
+
+
+def assert_same(one, other):
+    (facts, scores), (other_facts, other_scores) = comparable(one), comparable(other)
+    assert facts == other_facts
+    np.testing.assert_allclose(scores, other_scores, rtol=0, atol=1e-5)
+
+
+def error_of(answer, status):
+    assert answer.status_code == status, answer.text
+    assert "Traceback" not in answer.text
+    return ErrorBody.model_validate_json(answer.content).error
+
+
+@pytest.mark.parametrize(
+    ("query", "k", "recall_k"), [("a red star", 10, 50), ("Ünïcode 日本 \n", 25, 7), ("x" * 2000, 200, 200)]
+)
+def test_http_and_the_command_line_answer_alike(service, client, root, query, k, recall_k):
+    over_http = search(client, query, k, recall_k)
+    ran = run("search", query, "--index", root / "index", "--k", k, "--recall-k", recall_k, "--json")
+    assert ran.code == 0, ran.err
+    assert len(over_http["hits"]) == min(k, 120)
+    assert_same(over_http, ran.json)
+
+
+def test_texts_that_arrive_together_are_answered_as_if_alone(service, root):
+    torch.set_num_threads(1)
+    with closing(Searcher.open(str(root / "index"))) as searcher:
+        alone = {query: searcher.search(query, 20, 60).model_dump() for query in QUERIES}
+    with ThreadPoolExecutor(16) as pool, service.client() as client:
+        together = list(pool.map(lambda query: search(client, query, 20, 60), QUERIES * 8))
+    for result in together:
+        assert_same(result, alone[result["query"]])
+
+
+def test_the_first_line_says_where_it_listens_and_how_to_ask(service):
+    assert service.url in service.line
+    assert "curl" in service.line
+    assert "/v1/search" in service.line
+
+
+def test_index_and_health_tell_what_is_served(client):
+    info = IndexInfo.model_validate_json(client.get("/v1/index").content)
+    assert (info.version, info.clips, info.codec) == (1, 120, "fp16")
+    assert Health.model_validate_json(client.get("/healthz").content).status == "ok"
+    assert Health.model_validate_json(client.get("/readyz").content).status == "ready"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        (b'{"query": ""}', 422, "query"),
+        (b'{"query": "a", "k": 0}', 422, "k"),
+        (b'{"query": "a", "recall_k": NaN}', 422, "recall_k"),
+        (b'{"query": "a", "page": 2}', 422, "page"),
+        (b"{", 422, "body"),
+        (b"", 422, "body"),
+        (b"\xff\xfe", 422, "body"),
+        (b'{"query": "' + b"a" * 100_000 + b'"}', 413, "body"),
+        (b" " * (6 << 20), 413, "body"),
+    ],
+)
+def test_a_bad_request_is_told_what_is_wrong(client, body, status, field):
+    answer = client.post("/v1/search", content=body, headers={"content-type": "application/json"})
+    assert error_of(answer, status).field == field
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/nope", 404), ("GET", "/v1/search", 405), ("PUT", "/readyz", 405)]
+)
+def test_every_refusal_has_an_error_body(client, method, path, status):
+    error_of(client.request(method, path), status)
+
+
+def test_a_request_id_comes_back_once_and_is_made_where_there_is_none(client):
+    given = client.get("/healthz", headers={"X-Request-Id": "req-42"}).headers.get_list("x-request-id")
+    assert given == ["req-42"]
+    made = [client.get("/v1/nope").headers.get_list("x-request-id") for _ in range(2)]
+    assert [len(ids) for ids in made] == [1, 1]
+    assert made[0] != made[1]
+
+
+def test_the_address_in_use_is_one_line_before_anything_starts(service, root):
+    ran = run("serve", "--index", root / "index", "--port", service.port)
+    ran.assert_one_line_error(1, str(service.port), "--port")
+
+
+@contextmanager
+def asking(service, query, answers):
+    """Three clients that ask without a pause; every answer is appended."""
+    done = threading.Event()
+
+    def ask():
+        with service.client() as client:
+            while not done.is_set():
+                answers.append(client.post("/v1/search", json={"query": query, "k": 20}))
+
+    askers = [threading.Thread(target=ask) for _ in range(3)]
+    for asker in askers:
+        asker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        for asker in askers:
+            asker.join(60)
+
+
+def test_a_newly_published_version_is_taken_up_without_a_break(service, client, root):
+    torch.set_num_threads(1)
+    answers, expected = [], {}
+    with asking(service, "a red star", answers):
+        assert build_version(root, seed=2, videos=20).version == 2
+        for version in (2, 1):
+            publish_version(root, version)
+            with closing(Searcher.open(str(root / "index"))) as searcher:
+                expected[version] = searcher.search("a red star", 20, 50).model_dump()
+            until(lambda version=version: search(client, "a red star")["version"] == version)
+    assert {answer.status_code for answer in answers} == {200}
+    results = [answer.json() for answer in answers]
+    assert {result["version"] for result in results} == {1, 2}
+    # Each answer is whole: clips and scores are those of the version that it names.
+    for result in results:
+        assert_same(result, expected[result["version"]])
+
+
+def test_without_an_index_it_says_what_to_run_and_begins_when_there_is_one(tmp_path):
+    with running_service(tmp_path) as service:
+        service.wait_for_line()
+        with service.client() as client:
+            ask = {"query": "a red star"}
+            error = error_of(client.post("/v1/search", json=ask), 503)
+            assert error.code == "index_empty"
+            assert "reelsift index build" in error.message
+            ready = client.get("/readyz")
+            assert ready.status_code == 503
+            assert "index_empty" in Health.model_validate_json(ready.content).reason
+            assert client.get("/healthz").status_code == 200
+            assert IndexInfo.model_validate_json(client.get("/v1/index").content).version is None
+            assert error_of(client.post("/v1/search", json={"query": ""}), 422).field == "query"
+
+            build_version(tmp_path, seed=3, videos=3)
+            elsewhere(tmp_path, milvus="http://127.0.0.1:9")
+            until(lambda: error_of(client.post("/v1/search", json=ask), 503).code == "milvus_unavailable")
+            assert "milvus_unavailable" in client.get("/readyz").text
+
+            publish_version(tmp_path, 1)
+            service.wait_ready()
+            assert len(search(client, "a red star")["hits"]) == 10
+
+        left = service.stop(signal.SIGINT)
+        assert (service.process.returncode, left) == (0, [])
+        assert "Traceback" not in service.log.read_text() + service.errors.read_text()
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(service.url)
+    # Milvus Lite was given back too: the next process can have it.
+    Searcher.open(str(tmp_path / "index")).close()
+
+
+def test_sigterm_while_it_starts_is_a_clean_end_too(root):
+    with running_service(root) as service:
+        until(lambda: any("ServeController" in name for name in service.family_names()), tries=1200)
+        left = service.stop(signal.SIGTERM)
+        assert (service.process.returncode, left) == (0, [])
+        assert "Traceback" not in service.errors.read_text()
+
+
+def test_sigterm_ends_all_of_it_with_exit_code_0(service):
+    left = service.stop(signal.SIGTERM)
+    assert (service.process.returncode, left) == (0, [])
+    out = service.log.read_text()
+    assert "Traceback" not in out + service.errors.read_text()
+    assert len(out.splitlines()) == 1, out
+
+
+def elsewhere(root, milvus):
+    """Publish a version 2 that is version 1, but says that its vectors are in a Milvus that does not answer."""
+    index = Store(str(root / "index"))
+    manifest = json.loads(index.read("versions/1/manifest.json")) | {"version": 2, "milvus": milvus}
+    for shard in manifest["shards"]:
+        index.write(f"versions/2/fine/{shard['name']}", index.read(f"versions/1/fine/{shard['name']}"))
+    index.write("versions/2/manifest.json", json.dumps(manifest).encode())
+    index.write(LIVE_POINTER, LivePointer(version=2).model_dump_json().encode())
+
+
+def until(holds, tries=300):
+    """Wait for a condition; an assertion that fails inside means: not yet."""
+    for _ in range(tries):
+        with suppress(AssertionError):
+            if holds():
+                return
+        time.sleep(0.1)
+    raise AssertionError("it never came")

@@ -1,0 +1,144 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs import index as job
+from jobs.cli import run_command
+from pipeline.storage import Store
+from tests.tables_factory import make_tables
+
+ROOT = Path(__file__).resolve().parents[2]
+SUMMARY = {"version", "clips", "collection", "bytes_per_clip", "codec", "alias", "live", "model_id"}
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    from models.registry import load_model
+
+    model = load_model("random-tiny")
+    root = str(tmp_path_factory.mktemp("tables"))
+    make_tables(Store(root), shape=model.token_shape, model_id=model.model_id, model=model.name)
+    return root
+
+
+@pytest.fixture
+def run(capfd):
+    """Run `reelsift index ...` in this process; gives exit code, stdout and stderr."""
+
+    def work(*argv):
+        code = run_command(job.main, [str(arg) for arg in argv])
+        return code, *capfd.readouterr()
+
+    return work
+
+
+def last_json(out):
+    return json.loads(out.splitlines()[-1])
+
+
+def test_build_publish_and_list_tell_people_and_programs_the_same(run, tables, tmp_path):
+    index = tmp_path / "index"
+    code, out, err = run("build", "--tables", tables, "--index", index, "--json")
+    assert (code, err) == (0, "")
+    built = last_json(out)
+    assert set(built) >= SUMMARY
+    assert (built["version"], built["clips"], built["live"]) == (1, 12, False)
+    assert "version 1 (not live): 12 clips" in out
+    # The printed next command is one that works.
+    (following,) = [line for line in out.splitlines() if line.startswith("next: reelsift index ")]
+    code, out, err = run(*following.removeprefix("next: reelsift index ").split(), "--json")
+    assert (code, err) == (0, "")
+    assert last_json(out) == built | {"live": True}
+    assert f'next: reelsift search "a text" --index {index}' in out
+    run("build", "--tables", tables, "--index", index, "--codec", "fp32")
+    code, out, err = run("list", "--index", index, "--json")
+    assert (code, err) == (0, "")
+    assert last_json(out)["versions"][0] == built | {"live": True}
+    assert [line.split(":")[0] for line in out.splitlines()[:2]] == ["version 1 (live)", "version 2 (not live)"]
+
+
+def test_an_older_version_is_published_again(run, tables, tmp_path):
+    index = tmp_path / "index"
+    for _ in range(2):
+        run("build", "--tables", tables, "--index", index)
+    for argv, version in (((), 2), (("--version", "1"), 1)):
+        code, out, _ = run("publish", "--index", index, *argv, "--json")
+        assert (code, last_json(out)["version"]) == (0, version)
+
+
+def test_an_index_without_versions_lists_none(run, tmp_path):
+    code, out, err = run("list", "--index", tmp_path / "none", "--json")
+    assert (code, last_json(out), err) == (0, {"versions": []}, "")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "says"),
+    [
+        ((), 2, "no command; one of: index build"),
+        (("rebuild",), 2, "unknown command 'index rebuild'"),
+        (("build",), 2, "'tables' is missing"),
+        (("build", "--tables", "T"), 2, "'index' is missing"),
+        (("build", "--tables", "T", "--index", "I", "--codec", "int3"), 2, "'codec' = 'int3'"),
+        (("build", "--tables", "T", "--index", "I", "--milvus", "there"), 2, "'there' is no address"),
+        (("build", "--tables", "T", "--index", "s3://b/i"), 2, "give --milvus http://host:port"),
+        (("build", "--tables", "nowhere", "--index", "I"), 1, "run 'reelsift extract"),
+        (("publish", "--index", "nowhere"), 1, "holds no version to publish"),
+        (("publish", "--index", "nowhere", "--version", "2"), 1, "has no version 2; it has: none"),
+        (("publish", "--index", "nowhere", "--version", "0"), 2, "'version' = 0"),
+        (("publish", "--index", "I", "--tables", "T"), 2, "--tables"),
+        (("list", "--index", "I", "extra"), 2, "extra"),
+    ],
+)
+def test_what_a_user_does_wrong_is_one_line_with_its_exit_code(run, tmp_path, monkeypatch, argv, code, says):
+    monkeypatch.chdir(tmp_path)
+    found, out, err = run(*argv)
+    assert (found, out) == (code, "")
+    assert err.startswith("reelsift: error: ")
+    assert err.count("\n") == 1
+    assert says in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_names_each_command_with_its_example(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for parser in job.parsers().values():
+        assert f"usage: {parser.prog}" in out
+        assert parser.epilog in out
+
+
+def test_progress_goes_to_stderr(run, tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(job, "_PROGRESS_EVERY_S", 0.0)
+    code, out, err = run("build", "--tables", tables, "--index", tmp_path / "index", "--set", "batch_rows=5")
+    assert code == 0
+    assert "reelsift: 5/12 clips, " in err
+    assert "/s: writing clips" in err
+    assert "making the FLAT index" in err
+    assert "writing" not in out
+
+
+def test_listing_does_not_wait_for_torch():
+    code = "import sys, jobs.index; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=120).returncode == 0
+
+
+def test_an_interrupted_build_says_how_to_go_on_and_leaves_nothing(tables, tmp_path):
+    argv = ["build", "--tables", tables, "--index", str(tmp_path / "index"), "--set", "batch_rows=1"]
+    # The build interrupts itself, where a person would press the keys.
+    script = (
+        "import os, signal, sys, jobs.index as job, jobs.cli as cli\n"
+        "job._reporter = lambda: lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.exit(cli.run_command(job.main, sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *argv], cwd=ROOT, check=False, timeout=240, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (128 + signal.SIGINT, "")
+    assert done.stderr.splitlines() == ["reelsift: interrupted; run the same command again to go on"]
+    assert os.listdir(tmp_path / "index" / "versions") == []

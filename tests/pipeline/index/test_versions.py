@@ -1,0 +1,120 @@
+import os
+
+import pytest
+
+from pipeline.index.vector_store import VectorStore
+from pipeline.index.versions import list_versions, live_manifest, live_version, publish, read_manifest, version_store
+from pipeline.storage import Store
+from schemas.errors import IndexCorruptError, IndexMissingError
+from schemas.manifest import LivePointer
+
+
+def alias_target(index, manifest):
+    vectors = VectorStore.open("lite", index.root)
+    found = vectors.resolve_alias(manifest.alias)
+    vectors.close()
+    return found
+
+
+def pointer(index):
+    return LivePointer.model_validate_json(index.read("live.json"))
+
+
+def test_an_index_that_does_not_exist_says_what_to_run(index):
+    with pytest.raises(IndexMissingError, match="holds no index: run 'reelsift index build"):
+        live_manifest(index)
+    with pytest.raises(IndexMissingError, match="run 'reelsift index build' first"):
+        publish(index)
+    assert list_versions(index) == []
+    assert not os.path.exists(index.root)
+
+
+def test_a_version_is_not_live_until_it_is_published(build, index):
+    build()
+    with pytest.raises(IndexMissingError, match="has no published version: run 'reelsift index publish"):
+        live_manifest(index)
+    assert publish(index).live
+    assert live_manifest(index) == read_manifest(index, 1)
+
+
+def test_publish_goes_forward_and_back_and_alias_and_pointer_agree(build, index):
+    build(), build()
+    for version, previous in ((2, None), (1, 2), (2, 1)):
+        summary = publish(index, version)
+        assert (summary.version, summary.live) == (version, True)
+        assert pointer(index) == LivePointer(version=version, previous=previous)
+        manifest = live_manifest(index)
+        assert manifest.version == version
+        assert alias_target(index, manifest) == manifest.collection
+        assert [entry.live for entry in list_versions(index)] == [version == 1, version == 2]
+
+
+def test_publishing_the_live_version_changes_nothing(build, index):
+    build()
+    publish(index)
+    before = os.stat(index.path("live.json")).st_mtime_ns
+    assert publish(index, 1).live
+    assert publish(index).live
+    assert os.stat(index.path("live.json")).st_mtime_ns == before
+
+
+def test_a_version_that_is_not_there_is_named_with_those_that_are(build, index):
+    build(), build()
+    with pytest.raises(IndexMissingError, match="has no version 7; it has: 1, 2"):
+        publish(index, 7)
+
+
+def lose_shard(index, manifest):
+    os.unlink(index.path(f"versions/2/fine/{manifest.shards[0].name}"))
+
+
+def cut_shard(index, manifest):
+    os.truncate(index.path(f"versions/2/fine/{manifest.shards[0].name}"), 5000)
+
+
+def lose_collection(index, manifest):
+    vectors = VectorStore.open("lite", index.root)
+    vectors.drop(manifest.collection)
+    vectors.close()
+
+
+def empty_collection(index, manifest):
+    vectors = VectorStore.open("lite", index.root)
+    vectors.create(manifest.collection, manifest.token_shape.dim)
+    vectors.flush_and_load(manifest.collection, "FLAT")
+    vectors.close()
+
+
+def break_manifest(index, manifest):
+    index.write("versions/2/manifest.json", b'{"version": 2}')
+
+
+@pytest.mark.parametrize("damage", [lose_shard, cut_shard, lose_collection, empty_collection, break_manifest])
+def test_a_damaged_version_is_not_published_and_the_live_one_stays(build, index, damage):
+    build(), build()
+    first = publish(index, 1)
+    damage(index, read_manifest(index, 2))
+    with pytest.raises(IndexCorruptError) as refused:
+        publish(index, 2)
+    assert "\n" not in str(refused.value)
+    assert live_version(index) == 1
+    assert alias_target(index, read_manifest(index, 1)) == first.collection
+
+
+def test_a_pointer_that_does_not_parse_is_named(build, index):
+    build()
+    index.write("live.json", b"{")
+    with pytest.raises(IndexCorruptError, match=r"live.json is damaged"):
+        live_manifest(index)
+
+
+def test_a_pointer_to_a_version_that_is_gone_is_an_error_of_its_own(build, index):
+    build()
+    publish(index)
+    os.unlink(index.path("versions/1/manifest.json"))
+    with pytest.raises(IndexMissingError, match="has no version 1"):
+        live_manifest(index)
+
+
+def test_the_folder_of_a_version_is_a_store(index):
+    assert version_store(index, 3).root == Store(index.path("versions/3")).root
