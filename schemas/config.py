@@ -108,7 +108,7 @@ class ServeConfig(Config):
     encoder_replicas: int = Field(default=1, ge=1)
     reranker_replicas: int = Field(default=1, ge=1)
     max_batch: int = Field(default=16, ge=1)
-    batch_wait_ms: float = Field(default=2.0, ge=0)
+    batch_wait_ms: float = Field(default=0.0, ge=0)
     cpus_per_replica: float = Field(default=0.2, gt=0)
     request_timeout_s: float = Field(default=30.0, gt=0)
 

@@ -9,8 +9,8 @@ from ray import serve
 
 from models.eercf import EercfModel
 from pipeline.index.versions import read_manifest
+from pipeline.query_encoding import encode_query, load_version_model
 from pipeline.ranking import EncodedQuery, elapsed_ms, now
-from pipeline.search import encode_query, load_version_model
 from pipeline.serving.messages import Encoded
 from pipeline.serving.version_cache import VersionCache
 from pipeline.storage import Store

@@ -18,7 +18,7 @@ from pipeline.index.fine_store import FineStore
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import read_manifest, version_store
 from pipeline.ranking import EncodedQuery, elapsed_ms, now, ranked
-from pipeline.search import recall, rerank
+from pipeline.retrieval import recall, rerank
 from pipeline.serving.messages import Answer
 from pipeline.serving.version_cache import VersionCache
 from pipeline.storage import Store

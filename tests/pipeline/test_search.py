@@ -8,8 +8,10 @@ import torch
 
 from models.registry import load_model
 from pipeline.index.vector_store import CoarseHit
+from pipeline.query_encoding import encode_query, load_version_model
 from pipeline.ranking import Reranked, clean_query, ranked
-from pipeline.search import Searcher, encode_query, load_version_model, recall, rerank
+from pipeline.retrieval import recall, rerank
+from pipeline.search import Searcher
 from schemas.errors import IndexCorruptError, ModelMismatchError, UsageError
 from tests.models.eercf_oracle import final_score, scores_of_pair
 

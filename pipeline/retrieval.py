@@ -1,0 +1,78 @@
+"""The two stages: coarse recall in Milvus, then the fine rerank of the best candidates. Needs no model."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from models.scoring import FineTokens, score_candidates
+from pipeline.index.fine_store import FineRecords, FineStore
+from pipeline.index.vector_store import CoarseHit, VectorStore
+from pipeline.ranking import Reranked, coarse_order, elapsed_ms, now
+from schemas.errors import IndexCorruptError
+from schemas.scoring import ScoringParams
+
+# Bounds the memory of a rerank: 64 clips of ViT-B/32 are 80 MB in float32, a recall depth of 1000 would be 1.2 GB.
+_RERANK_BLOCK = 64
+
+
+def recall(vectors: VectorStore, collection: str, query_D: np.ndarray, limit: int) -> list[CoarseHit]:
+    """Stage 1: the clips with the highest coarse score, at most `limit`, in order.
+
+    Raises:
+        VectorStoreError: Milvus is away or refuses.
+    """
+    return coarse_order(vectors.search(collection, query_D[None], limit)[0])
+
+
+def rerank(text_D: np.ndarray, hits: Sequence[CoarseHit], fine: FineStore, params: ScoringParams) -> Reranked:
+    """Stage 2: read the fine tokens of the candidates and score them.
+
+    Raises:
+        IndexCorruptError: a record is not that of the clip it was read for.
+    """
+    scores: list[float] = []
+    best_s: list[float | None] = []
+    read_ms = score_ms = 0.0
+    for block in _blocks(hits):
+        start = now()
+        records = fine.read([(hit.shard, hit.row) for hit in block])
+        _check_identity(block, records)
+        read_ms += elapsed_ms(start)
+        start = now()
+        block_scores, block_best_s = _score(text_D, block, records, params)
+        scores += block_scores
+        best_s += block_best_s
+        score_ms += elapsed_ms(start)
+    return Reranked(scores, best_s, read_ms=round(read_ms, 3), score_ms=round(score_ms, 3))
+
+
+def _blocks(hits: Sequence[CoarseHit]) -> Iterator[Sequence[CoarseHit]]:
+    for start in range(0, len(hits), _RERANK_BLOCK):
+        yield hits[start : start + _RERANK_BLOCK]
+
+
+def _check_identity(hits: Sequence[CoarseHit], records: FineRecords) -> None:
+    for hit, found in zip(hits, records.clip_ids, strict=True):
+        if found != hit.clip_id:
+            raise IndexCorruptError(
+                f"shard {hit.shard} row {hit.row} holds clip {found}, but Milvus names {hit.clip_id} there: "
+                "rebuild the index ('reelsift index build')"
+            )
+
+
+def _score(
+    text_D: np.ndarray, hits: Sequence[CoarseHit], records: FineRecords, params: ScoringParams
+) -> tuple[list[float], list[float | None]]:
+    tokens = FineTokens(
+        torch.as_tensor(records.frames_BFD),
+        torch.as_tensor(records.temporal_BFD),
+        torch.as_tensor(records.patches_BND),
+        torch.as_tensor(records.mask_BF),
+    )
+    coarse_B = torch.tensor([hit.coarse_score for hit in hits], dtype=torch.float32)
+    score_B, best_B = score_candidates(torch.as_tensor(text_D), tokens, coarse_B, params)
+    best = best_B.tolist()
+    # With unmasked fusion (the reference profile) a padded frame may win, and it has no time.
+    best_s = [float(records.frame_times_BF[b, f]) if records.mask_BF[b, f] else None for b, f in enumerate(best)]
+    return score_B.tolist(), best_s
