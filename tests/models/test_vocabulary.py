@@ -3,7 +3,7 @@ import torch
 
 from models.config import ModelConfig, Preprocess
 from models.eercf import EercfModel
-from models.registry import load_model
+from models.registry import BUNDLES, load_model
 from models.vocabulary import UNKNOWN, CompactTokenizer, pieces_of, vocabulary_rows
 from models.weights import WEIGHTS_FILE, save_bundle
 from schemas.errors import UnknownModelError
@@ -88,3 +88,8 @@ def test_clips_and_patches_come_out_of_a_model_with_a_stem():
     tokens = model.encode_clips(torch.zeros(2, 3, 32, 32, 3, dtype=torch.uint8), torch.ones(2, 3))
     assert tokens.patches_BFPD.shape == (2, 3, 16, 32)
     torch.testing.assert_close(tokens.frames_BFD.norm(dim=-1), torch.ones(2, 3))
+
+
+def test_the_shipped_trained_bundle_stays_small():
+    folder = BUNDLES / "reelsift-tiny"
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 6_000_000

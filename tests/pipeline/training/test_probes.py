@@ -1,5 +1,6 @@
 import pytest
 
+from models.registry import load_model
 from pipeline.synthetic.hard_negatives import ATTRIBUTES
 from pipeline.training.probes import probe, probe_scenes
 from tests.pipeline.training.tiny import tiny_model
@@ -17,3 +18,8 @@ def test_the_two_captions_of_a_probe_differ_in_a_few_words_only(attribute):
 
 def test_an_untrained_model_is_about_at_chance():
     assert 20 < probe(tiny_model().eval(), "colour", count=60) < 80
+
+
+def test_the_shipped_model_knows_colours_sizes_and_backgrounds():
+    model = load_model("reelsift-tiny")
+    assert min(probe(model, attribute, count=60, seed=5) for attribute in ("colour", "size", "background")) > 85
