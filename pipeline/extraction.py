@@ -190,6 +190,8 @@ def _wire(tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel
             commit_batch,  # type: ignore[arg-type]  # Ray types functions of one argument only
             fn_kwargs={"tables": Store(config.tables).root},
             batch_size=1,
+            # Each worker process costs seconds and 0.2 GB to start; a write takes milliseconds.
+            compute=ray.data.TaskPoolStrategy(size=pools.writers),
             num_cpus=pools.writer_cpus,
         )
     )

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 _LOG_EVERY_S = 10.0
 _SAMPLE_EVERY_S = 0.5
+# Reading a process's proportional size walks its pages: of a core, this share at most goes into that.
+_SAMPLE_SHARE = 0.03
 
 
 def eta_s(done: int, total: int, elapsed_s: float) -> float | None:
@@ -91,7 +93,7 @@ def resident_bytes(process: psutil.Process) -> int:
 
 
 class PeakMemory:
-    """Peak of the summed memory of this process and all its descendants, sampled twice a second.
+    """Peak of the summed memory of this process and all its descendants, sampled up to twice a second.
 
     With a cluster elsewhere the workers are not descendants, and the figure is the driver's alone.
     """
@@ -120,6 +122,8 @@ class PeakMemory:
                 family = [me, *me.children(recursive=True)]
             except psutil.Error:
                 family = [me]
+            start = time.thread_time()
             self.peak_bytes = max(self.peak_bytes, sum(resident_bytes(process) for process in family))
-            if self._stop.wait(_SAMPLE_EVERY_S):
+            cost_s = time.thread_time() - start
+            if self._stop.wait(max(_SAMPLE_EVERY_S, cost_s / _SAMPLE_SHARE)):
                 return

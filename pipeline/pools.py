@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 _WRITER_CPUS = 0.25
+_ENCODERS_A_WRITER = 2
 _SMALL = 2  # CPUs, at which no whole one can be left free
 
 
@@ -14,6 +15,7 @@ class Pools:
     encoders: int
     cpus_per_actor: float
     gpus_per_encoder: float
+    writers: int
     writer_cpus: float = _WRITER_CPUS
 
 
@@ -39,7 +41,7 @@ def plan_pools(
             cluster will grow to the pools, so each actor asks for a whole CPU.
 
     >>> plan_pools(2, 0)
-    Pools(decoders=1, encoders=1, cpus_per_actor=0.75, gpus_per_encoder=0.0, writer_cpus=0.25)
+    Pools(decoders=1, encoders=1, cpus_per_actor=0.75, gpus_per_encoder=0.0, writers=1, writer_cpus=0.25)
     >>> plan_pools(64, 4).decoders, plan_pools(64, 4).encoders
     (59, 4)
     """
@@ -47,10 +49,11 @@ def plan_pools(
     wants_gpu = gpus >= 1 if gpus_per_encoder is None else gpus_per_encoder > 0
     num_encoders = encoders or (max(1, int(gpus)) if wants_gpu else max(1, whole // 2))
     num_decoders = decoders or max(1, whole - num_encoders - (whole > _SMALL))
+    writers = max(1, num_encoders // _ENCODERS_A_WRITER)
     free = max(0.1, cpus - 2 * _WRITER_CPUS)
     share = min(1.0, free / (num_encoders + num_decoders))
     # Ray keeps four decimals of a resource; rounding down keeps the sum below what there is.
     share = max(0.0001, int(share * 10_000) / 10_000)
     if gpus_per_encoder is not None:
-        return Pools(num_decoders, num_encoders, 1.0, gpus_per_encoder)
-    return Pools(num_decoders, num_encoders, share, 1.0 if wants_gpu else 0.0)
+        return Pools(num_decoders, num_encoders, 1.0, gpus_per_encoder, writers)
+    return Pools(num_decoders, num_encoders, share, 1.0 if wants_gpu else 0.0, writers)

@@ -59,7 +59,7 @@ def build_index(config: IndexConfig, progress: Progress = lambda done, total, do
     expected = _clips_a_video(tables)
     total = sum(expected.values())
     model = _model_of(info)
-    with only_build(index), _opened(milvus, index) as vectors:
+    with _opened(milvus, index) as vectors, only_build(index):
         remove_unfinished(index, milvus, vectors)
         version = next_version(index)
         build = _Build(index, version, vectors, info, config, lambda done, doing: progress(done, total, doing))

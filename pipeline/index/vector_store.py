@@ -136,7 +136,7 @@ class VectorStore:
         Raises:
             VectorStoreError: Milvus is away, or has no such collection.
         """
-        params = {"metric_type": METRIC, "params": {"ef": max(_EF, limit)}}
+        params = {"metric_type": METRIC, "params": {"ef": max(_EF, 2 * limit)}}
 
         def work(client: MilvusClient) -> list[list[CoarseHit]]:
             answers = client.search(

@@ -37,7 +37,7 @@ def command(name: str, *args: object) -> list[str]:
     return [sys.executable, "-m", f"jobs.{name}", *map(str, args)]
 
 
-def run(name: str, *args: object, timeout_s: float = 240, **env: str) -> Ran:
+def run(name: str, *args: object, timeout_s: float = 900, **env: str) -> Ran:
     """Run a command to its end."""
     done = subprocess.run(
         command(name, *args),

@@ -11,7 +11,7 @@ from tests.e2e.cli import run
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo") / "out"
-    ran = run("demo", "--out", out, "--videos", "6", "--json", timeout_s=500, REELSIFT_SETUP_SECONDS="42")
+    ran = run("demo", "--out", out, "--videos", "6", "--json", REELSIFT_SETUP_SECONDS="42")
     assert ran.code == 0, ran.err
     return out, ran
 

@@ -40,7 +40,7 @@ def submit(head, *args):
         env=os.environ | head.env,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,
         check=False,
     )
 

@@ -38,6 +38,15 @@ def progress(done, total, doing):
 build_index(IndexConfig(tables=sys.argv[1], index=sys.argv[2], batch_rows=5), progress)
 """
 
+HELD_INDEX = """
+import sys
+from pipeline.index.build_lock import only_build
+from pipeline.storage import Store
+with only_build(Store(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
 
 def opened(index, version=1):
     manifest = read_manifest(index, version)
@@ -157,6 +166,15 @@ def test_a_second_build_at_the_same_time_is_refused_in_one_line(build, index):
     assert build().version == 1
 
 
+def test_a_build_in_another_process_is_waited_for_only_as_long_as_that_process_lives(build, index):
+    with running(HELD_INDEX, index.root) as holder:
+        with pytest.raises(StorageError, match=r"^another build is writing [^\n]*$"):
+            build()
+        holder.kill()
+        holder.wait(30)
+        assert build().version == 1
+
+
 def test_a_build_outlives_the_process_that_owned_milvus_lite(build, index):
     Store(index.root).write("index.json", b'{"id": "abc"}')
     with running(OWN, index.root) as owner:
@@ -260,7 +278,7 @@ def test_a_server_that_is_away_is_one_line_and_leaves_nothing(build, index):
     uri = f"http://{LOOPBACK}:{free_ports(1)[0]}"
     with pytest.raises(VectorStoreError, match=f"Milvus at {uri} does not answer"):
         build(milvus=uri)
-    assert not os.path.exists(index.path("versions"))
+    assert not os.path.exists(index.root)
 
 
 def test_a_copy_of_an_index_does_not_replace_what_the_original_has_in_a_shared_milvus(
