@@ -1,7 +1,9 @@
 """What all commands share: one-line usage errors, common flags, exit codes."""
 
 import argparse
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -57,11 +59,30 @@ def run_command(command: Callable[[Sequence[str]], int], argv: Sequence[str] | N
 
     Anything else escapes with its traceback: that is a bug of ours, and should look like one.
     """
+    if sys.stdout is None:  # the shell closed it: `>&-`
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (for the rest of the process)
     try:
-        return command(sys.argv[1:] if argv is None else argv)
+        code = command(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader has what it wanted (`| head`); what was to be done is done or told elsewhere.
+        _drop_stdout()
+        return EXIT_FAILED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _drop_stdout()
+        print("reelsift: error: no space left on device, for stdout or a temporary file", file=sys.stderr, flush=True)
+        return EXIT_FAILED
     except ReelsiftError as error:
         print(f"reelsift: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return error.exit_code
     except KeyboardInterrupt:
         print("reelsift: interrupted; run the same command again to go on", file=sys.stderr, flush=True)
         return _INTERRUPTED
+
+
+def _drop_stdout() -> None:
+    # Python flushes once more at exit, and would complain again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

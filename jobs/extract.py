@@ -52,7 +52,7 @@ def _report(summary: ExtractSummary, config: ExtractConfig) -> str:
         f" of {summary.planned}; {summary.clips} clips of model {summary.model_id}",
     ]
     if reasons:
-        lines.append(f"not done: {reasons} (columns reason and detail of {config.tables}/videos)")
+        lines.append(f"not done: {reasons} (columns reason and detail of {config.tables.rstrip('/')}/videos)")
     lines.append(f"next: reelsift index build --tables {config.tables} --index INDEX")
     return "\n".join(lines)
 

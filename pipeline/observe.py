@@ -18,12 +18,12 @@ _SAMPLE_SHARE = 0.03
 
 
 def eta_s(done: int, total: int, elapsed_s: float) -> float | None:
-    """Seconds left at the pace so far, or None before the first item.
+    """Seconds left at the pace so far; None while start-up still weighs more than the work, in the first tenth.
 
-    >>> eta_s(5, 10, 20.0), eta_s(0, 10, 1.0)
+    >>> eta_s(5, 10, 20.0), eta_s(1, 100, 1.0)
     (20.0, None)
     """
-    return elapsed_s / done * (total - done) if done else None
+    return elapsed_s / done * (total - done) if done * 10 > total else None
 
 
 def progress_line(done: int, total: int, elapsed_s: float, notes: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from schemas.errors import ConfigError
 from schemas.http import MAX_K
 
-DEFAULT_MODEL = "random-tiny"
+DEFAULT_MODEL = "reelsift-tiny"
 _FIXED_CLIPS = re.compile(r"fixed:(\d+(?:\.\d+)?)")
 # Synthetic videos are laid out on twelve sampled frames, each of at least four frames of the video.
 _SAMPLED_FRAMES, _MIN_FRAMES = 12, 48

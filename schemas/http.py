@@ -18,8 +18,8 @@ class SearchRequest(BaseModel):
     )
 
     query: QueryText
-    k: int = Field(default=10, ge=1, le=MAX_K)
-    recall_k: int = Field(default=50, ge=1, le=MAX_K)
+    k: int = Field(default=10, ge=1, le=MAX_K, strict=True)
+    recall_k: int = Field(default=50, ge=1, le=MAX_K, strict=True)
 
 
 class ErrorDetail(BaseModel):

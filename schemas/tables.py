@@ -24,7 +24,7 @@ STATUSES: Final = (DONE, FILTERED, QUARANTINED)
 
 REASONS: Final = {
     "not_media": "filtered: the name ends like text, a picture or a sidecar file",
-    "bad_name": "filtered: the file name is not valid UTF-8, so no table can hold it",
+    "bad_name": "the file name is not valid UTF-8, so no table can hold it; rename the file",
     "missing": "the source vanished between listing and reading",
     "unreadable": "the source exists but may not be read",
     "not_a_file": "the path is no regular file (a pipe, a device, a socket)",

@@ -89,7 +89,9 @@ class DecodeStage:
 
     def _one(self, source: _Row) -> tuple[_Row, list[_Row]]:
         if source["filter_reason"]:
-            return video_row(source, FILTERED, reason=source["filter_reason"], detail="not probed"), []
+            # A sidecar file is no loss; a video that no table can name is.
+            status = QUARANTINED if source["filter_reason"] == "bad_name" else FILTERED
+            return video_row(source, status, reason=source["filter_reason"], detail="not probed"), []
         start = time.perf_counter()
         try:
             video = self._decode(source)

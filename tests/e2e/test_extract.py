@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from schemas.config import DEFAULT_MODEL
 from tests.e2e.cli import ROOT, command, run
 from tests.e2e.tables_view import TablesView, assert_same_clips
 from tests.media import make_hostile_folder, make_video
@@ -184,8 +185,8 @@ def test_tables_of_another_model_clip_rule_or_garbage_are_refused(extracted, tmp
     args = ("--input", folder, "--tables", copy)
     run("extract", *args, "--clips", "fixed:1").assert_one_line_error(2, "clips = whole", "fixed:1")
     text = info.read_text()
-    info.write_text(text.replace("random-tiny-", "other-model-"))
-    run("extract", *args).assert_one_line_error(2, "other-model-", "random-tiny-")
+    info.write_text(text.replace(f"{DEFAULT_MODEL}-", "other-model-"))
+    run("extract", *args).assert_one_line_error(2, "other-model-", f"{DEFAULT_MODEL}-")
     info.write_text("{")
     run("extract", *args).assert_one_line_error(1, "extract.json is damaged")
     info.write_text(text)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from models.registry import load_model
+from schemas.config import DEFAULT_MODEL
 from tests.e2e.cli import run
 from tests.e2e.tables_view import TablesView
 from tests.media import make_video
@@ -74,7 +75,7 @@ def _png(picture):
 
 @pytest.fixture(scope="module")
 def truth(indexed):
-    model = load_model("random-tiny").double()
+    model = load_model(DEFAULT_MODEL).double()
     with torch.inference_mode():
         clips = {p.name: clip_in_float64(model, p) for p in sorted((indexed / "videos").iterdir())}
         texts = {q: unit(model.clip.encode_text(model.tokenizer([q]))[0].numpy()) for q in QUERIES}

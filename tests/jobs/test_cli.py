@@ -1,10 +1,15 @@
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
 from jobs.cli import CommandParser, print_json, run_command
 from schemas.errors import PortTakenError, UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Answer(BaseModel):
@@ -64,3 +69,17 @@ def test_json_is_one_line(capsys):
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert json.loads(out) == {"text": "a\nb ü"}
+
+
+@pytest.mark.parametrize(("redirect", "code"), [("| true", 0), ("> /dev/full", 1), (">&-", 0)])
+def test_a_stdout_that_cannot_be_written_is_no_traceback(redirect, code):
+    command = (
+        "import sys, time; from jobs.cli import run_command; "
+        "sys.exit(run_command(lambda _: time.sleep(1) or print('x' * 99999) or 0, []))"
+    )
+    done = subprocess.run(
+        f'{sys.executable} -c "{command}" {redirect}', shell=True, capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 1
