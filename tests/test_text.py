@@ -9,11 +9,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Put together here, so that this file passes its own test.
 _HOSTS = (
-    "pypi org", "pythonhosted org", "download pytorch org", "npmjs org", "deb debian org", "archive ubuntu com",
+    "py-pi org", "python-hosted org", "download pytorch org", "npm-js org", "deb debian org", "archive ubuntu com",
     "crates io", "anaconda org", "ghcr io", "docker io",
 )  # fmt: skip
 _FORBIDDEN = {
-    "a registry's host": "|".join(rf"\b{host}\b".replace(" ", r"\.") for host in _HOSTS),
+    "a registry's host": "|".join(rf"\b{host}\b".replace("-", "").replace(" ", r"\.") for host in _HOSTS),
     "a path of one machine": r"(?<![\w.}])/(?:root|work|Users|opt/(?:pypi|wheels))/|/home/(?!ray\b|ubuntu\b)\w",
     "an access key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_\w{30}|\bhf_\w{30}",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
