@@ -1,0 +1,45 @@
+"""Which clips stage 2 gets to see: by their coarse vector, by their best frame, or by both. Pure.
+
+A coarse vector is the mean of a clip and forgets a moment of two seconds; the vector of a single frame does not.
+`frames` ranks a clip by its best raw frame, max_f t . n(f_f) over its real frames.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import islice, zip_longest
+from typing import Final, Literal, TypeVar, get_args
+
+RecallMode = Literal["coarse", "frames", "both"]
+RECALL_MODES: Final[tuple[RecallMode, ...]] = get_args(RecallMode)
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+def unite(coarse: Sequence[str], frames: Sequence[str], limit: int) -> list[str]:
+    """Two rankings as one list of candidates: taken in turn, coarse first, each clip once.
+
+    The limit holds for the whole, so that two rankings cost stage 2 no more than one.
+
+    Args:
+        coarse: clip_ids by coarse score, best first.
+        frames: clip_ids by their best frame, best first.
+        limit: how many candidates at most, 0 or more.
+
+    Returns:
+        At most `limit` clip_ids; all of both rankings when they hold fewer.
+
+    >>> unite(["a", "b", "c"], ["x", "b", "y"], 4)
+    ['a', 'x', 'b', 'c']
+    >>> unite(["a", "b"], [], 4)
+    ['a', 'b']
+    """
+    in_turn = (key for pair in zip_longest(coarse, frames) for key in pair if key is not None)
+    return first_distinct(in_turn, limit)
+
+
+def first_distinct(keys: Iterable[_Key], limit: int) -> list[_Key]:
+    """The first `limit` different keys, in order.
+
+    >>> first_distinct("abacad", 3)
+    ['a', 'b', 'c']
+    """
+    return list(islice(dict.fromkeys(keys), limit))
