@@ -1,6 +1,6 @@
 """Settings of `reelsift train`, and what a run of it says at its end."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,7 @@ class TrainConfig(Config):
         weight_decay: none on biases, norms and the logit scale.
         warmup: share of the steps.
         grad_clip: largest norm of the gradient.
+        freeze: names of parameters, or what they begin with (whole words between dots), that stay as they start.
         ema: decay of the averaged weights that are validated and stored; 0 for none.
         precision: auto is bf16 autocast on a GPU, fp32 elsewhere; weights and optimiser stay fp32.
         activation_checkpointing: compute activations again in the backward pass instead of keeping them.
@@ -66,6 +67,7 @@ class TrainConfig(Config):
     weight_decay: float = Field(default=0.2, ge=0)
     warmup: Fraction = 0.1
     grad_clip: float = Field(default=1.0, gt=0)
+    freeze: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     ema: float = Field(default=0.0, ge=0, lt=1)
     precision: str = Field(default="auto", pattern="^(auto|fp32|bf16)$")
     activation_checkpointing: bool = False

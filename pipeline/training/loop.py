@@ -90,7 +90,6 @@ def train(config: TrainConfig, device: str = "cpu", tell: Report = lambda figure
 def _open_run(config: TrainConfig, device: str) -> Run:
     model = starting_model(config).to(device)
     model.clip.set_grad_checkpointing(config.activation_checkpointing)
-    model.train().requires_grad_(True)
     optimizers = build_optimizers(model, config)
     progress = load_checkpoint(Path(config.out), model, optimizers)
     gallery = validation_gallery(config, model) if rank() == 0 else None

@@ -9,20 +9,25 @@ from models.config import ModelConfig
 from models.eercf import EercfModel
 from models.registry import load_model
 from models.vocabulary import pieces_of, vocabulary_rows
+from pipeline.training.freeze import freeze
 from pipeline.training.source import vocabulary_captions
 from schemas.errors import ConfigError
 from schemas.training import TrainConfig
 
 
 def starting_model(config: TrainConfig) -> EercfModel:
-    """Weights of `config.model`, or drawn from the seed for `config.architecture`.
+    """Weights of `config.model`, or drawn from the seed for `config.architecture`; in training, `freeze` done.
 
     Raises:
-        ConfigError: the architecture is no model's config.
+        ConfigError: the architecture is no model's config, or `freeze` names no parameter of it.
         UnknownModelError: no such model, or the architecture cannot be built.
     """
-    if config.model is not None:
-        return load_model(config.model)
+    model = load_model(config.model) if config.model is not None else _drawn(config)
+    freeze(model, config.freeze)
+    return model.train()
+
+
+def _drawn(config: TrainConfig) -> EercfModel:
     values = dict(config.architecture or {})
     if config.vocabulary_captions:
         values |= _cut_vocabulary(values, config)

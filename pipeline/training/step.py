@@ -111,8 +111,13 @@ def _cache(encode: _Encode, rows: Tensor, size: int) -> list[Tensor]:
 
 def _replay(encode: _Encode, rows: Tensor, size: int, cached: list[Tensor]) -> None:
     grads = zip(*(torch.split(_grad_of(leaf), size) for leaf in cached), strict=True)
-    for part, grad in zip(torch.split(rows, size), grads, strict=True):
-        torch.autograd.backward(encode(part), grad)
+    for part, part_grads in zip(torch.split(rows, size), grads, strict=True):
+        pairs = zip(encode(part), part_grads, strict=True)
+        # A frozen tower's embeddings lead to no parameter.
+        carried = [(embedding, grad) for embedding, grad in pairs if embedding.requires_grad]
+        if not carried:
+            return
+        torch.autograd.backward([embedding for embedding, _ in carried], [grad for _, grad in carried])
 
 
 def _grad_of(leaf: Tensor) -> Tensor:
