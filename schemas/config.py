@@ -125,7 +125,8 @@ class DataConfig(Config):
         min_seconds: a video's least length.
         max_seconds: a video's greatest length.
         events: short scenes that interrupt a video's main scene.
-        event_frames: lengths of an event to draw from, in frames of twelve sampled uniformly.
+        event_frames: lengths of an event to draw from, in frames of twelve sampled uniformly. Each video draws
+            lengths that fit together, so that [1, 2, 3, 4, 6] with two events gives every length, but never two of 6.
         val_fraction: share of the videos in the split "val".
         test_fraction: share of the videos in the split "test"; the rest is "train".
         workers: processes; None for as many as there are cores, up to 8. The videos do not depend on it.
@@ -165,9 +166,11 @@ class DataConfig(Config):
     @classmethod
     def _leaves_main_scene(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
         events = info.data.get("events", 0)
-        if events * max(value) > _SAMPLED_FRAMES - max(2, events):
+        if events and max(value) + (events - 1) * min(value) > _SAMPLED_FRAMES - max(2, events):
+            beside = f" beside {events - 1} of {min(value)}" if events > 1 else ""
             raise ValueError(
-                f"{events} events of {max(value)} leave too little of {_SAMPLED_FRAMES} for the main scene"
+                f"an event of {max(value)}{beside} leaves too little of {_SAMPLED_FRAMES} for the main scene; "
+                "give shorter ones, or fewer events"
             )
         return value
 

@@ -57,9 +57,7 @@ def make_dataset(config: DataConfig) -> DataSummary:
         missing = [plan for plan in plans if not (out / plan.name).is_file()]
         _write_all(missing, out, config)
         queries = [query for plan in plans for query in plan.queries()]
-        if missing or not (out / CAPTIONS).is_file():
-            text = "".join(f"{json.dumps(query, ensure_ascii=False)}\n" for query in queries)
-            Store(str(out)).write(CAPTIONS, text.encode())
+        _write_captions(out, queries)
     return DataSummary(
         out=str(out),
         captions=str(out / CAPTIONS),
@@ -140,6 +138,14 @@ def _prepare_videos(folder: Path) -> None:
 def _settings(config: DataConfig) -> dict[str, Any]:
     chosen = config.model_dump(mode="json", exclude={"out", "workers"})
     return {"generator": _GENERATOR, **chosen}
+
+
+def _write_captions(out: Path, queries: Sequence[dict[str, Any]]) -> None:
+    """Write them where they are not yet what they should be: an older release wrote fewer keys."""
+    data = "".join(f"{json.dumps(query, ensure_ascii=False)}\n" for query in queries).encode()
+    path = out / CAPTIONS
+    if not path.is_file() or path.read_bytes() != data:
+        Store(str(out)).write(CAPTIONS, data)
 
 
 def _write_all(plans: Sequence[VideoPlan], out: Path, config: DataConfig) -> None:

@@ -46,11 +46,13 @@ class VideoPlan:
     def queries(self) -> list[dict[str, Any]]:
         """The lines of captions.jsonl: one for each scene; `uri` is relative to the folder of that file.
 
-        The span of the main scene is the whole video, since the events only interrupt it.
+        The span of the main scene is the whole video, since the events only interrupt it. `event_frames` of a needle
+        and `main_frames` of a gist tell how many of twelve uniformly sampled frames show the scene.
         """
         lines = []
         for index, (scene, text) in enumerate(zip(self.scenes, self.captions, strict=True)):
             start_s, end_s = (0.0, self.timeline.duration_s) if index == MAIN else self.timeline.span_s(index)
+            shown = "main_frames" if index == MAIN else "event_frames"
             lines.append(
                 {
                     "video": self.name,
@@ -60,6 +62,7 @@ class VideoPlan:
                     "start_s": round(start_s, 3),
                     "end_s": round(end_s, 3),
                     "split": self.split,
+                    shown: self.timeline.slots(index),
                     "attributes": scene.attributes(),
                 }
             )

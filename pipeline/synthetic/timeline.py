@@ -63,6 +63,10 @@ class Timeline:
         shots = [shot for shot in self.shots if shot.scene == scene]
         return shots[0].start / self.fps, shots[-1].end / self.fps
 
+    def slots(self, scene: int) -> int:
+        """How many of `NUM_SLOTS` uniformly sampled frames show a scene."""
+        return sum(self.scene_at(frame) == scene for frame in sampled_frames(self.num_frames))
+
 
 def sampled_frames(num_frames: int, samples: int = NUM_SLOTS) -> list[int]:
     """The middle frame of each of `samples` equal segments.
@@ -83,16 +87,18 @@ def sample_timeline(
         num_frames: of the whole video.
         fps: frames a second.
         num_events: short events; between two of them the main scene is seen.
-        event_frames: lengths to draw from, in sampled frames of `NUM_SLOTS`.
+        event_frames: lengths to draw from, in sampled frames of `NUM_SLOTS`; lengths that do not fit together are
+            drawn again, so the longest come a little less often than the others.
 
     Raises:
-        ValueError: the events leave too little of the main scene, or the video is too short to cut.
+        ValueError: a length leaves too little of the main scene even beside the shortest, or the video is too short
+            to cut.
     """
-    if num_events * max(event_frames, default=0) > NUM_SLOTS - max(2, num_events):
+    if not lengths_fit(num_events, event_frames):
         raise ValueError(f"{num_events=} of {event_frames=} leave too little of {NUM_SLOTS} for the main scene")
     if num_frames < NUM_SLOTS * _MIN_FRAMES_PER_SLOT:
         raise ValueError(f"{num_frames=}: at least {NUM_SLOTS * _MIN_FRAMES_PER_SLOT} to place events exactly")
-    slots = _fill_slots(rng, [pick(rng, event_frames) for _ in range(num_events)])
+    slots = _fill_slots(rng, _draw_lengths(rng, num_events, event_frames))
     starts = [0] + [i for i in range(1, NUM_SLOTS) if slots[i] != slots[i - 1]]
     jitter = rng.uniform(-_JITTER_SLOTS, _JITTER_SLOTS, len(starts))
     cuts = [0] + [
@@ -101,6 +107,33 @@ def sample_timeline(
     ends = [*cuts[1:], num_frames]
     shots = tuple(Shot(slots[slot], cut, end) for slot, cut, end in zip(starts, cuts, ends, strict=True))
     return Timeline(shots, fps)
+
+
+def room_for_events(num_events: int) -> int:
+    """Sampled frames that events may fill in all: the main scene keeps two, and one between any two events.
+
+    >>> room_for_events(1), room_for_events(2), room_for_events(4)
+    (10, 10, 8)
+    """
+    return NUM_SLOTS - max(2, num_events)
+
+
+def lengths_fit(num_events: int, event_frames: Sequence[int]) -> bool:
+    """Whether an event of each length has room beside others of the shortest.
+
+    >>> lengths_fit(2, (1, 2, 3, 4, 6)), lengths_fit(2, (6,)), lengths_fit(1, (6,))
+    (True, False, True)
+    """
+    if not num_events:
+        return True
+    return max(event_frames) + (num_events - 1) * min(event_frames) <= room_for_events(num_events)
+
+
+def _draw_lengths(rng: np.random.Generator, num_events: int, event_frames: Sequence[int]) -> list[int]:
+    while True:
+        lengths = [pick(rng, event_frames) for _ in range(num_events)]
+        if sum(lengths) <= room_for_events(num_events):
+            return lengths
 
 
 def _fill_slots(rng: np.random.Generator, lengths: list[int]) -> list[int]:

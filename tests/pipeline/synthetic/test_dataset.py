@@ -33,7 +33,8 @@ def test_captions_point_at_real_files(tmp_path):
 
     queries = [json.loads(line) for line in (tmp_path / "set" / "captions.jsonl").read_text().splitlines()]
     assert (summary.videos, summary.made, summary.queries) == (3, 3, 9) == (3, 3, len(queries))
-    assert {"video", "uri", "caption", "group", "start_s", "end_s", "split", "attributes"} == set(queries[0])
+    common = {"video", "uri", "caption", "group", "start_s", "end_s", "split", "attributes"}
+    assert [set(query) - common for query in queries[:3]] == [{"main_frames"}, {"event_frames"}, {"event_frames"}]
     assert all((tmp_path / "set" / query["uri"]).stat().st_size > 1000 for query in queries)
     assert [query["caption"] for query in queries[:2]] == summary.examples
 
@@ -150,3 +151,13 @@ def _alive(group):
         if int(process_group) == group and state != "Z":
             return True
     return False
+
+
+def test_captions_of_an_older_release_are_written_anew(tmp_path):
+    make(tmp_path)
+    captions = tmp_path / "captions.jsonl"
+    wanted = captions.read_bytes()
+    captions.write_text("".join(line.replace("event_frames", "old") for line in captions.read_text().splitlines(True)))
+
+    assert make(tmp_path).made == 0
+    assert captions.read_bytes() == wanted

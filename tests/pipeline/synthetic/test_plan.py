@@ -47,6 +47,17 @@ def test_queries_say_where_each_scene_is():
         assert {query["video"] for query in plan.queries()} == {plan.name}
 
 
+def test_queries_say_how_many_sampled_frames_show_their_scene():
+    lengths = set()
+    for plan in plans(videos=60, event_frames=[1, 2, 3, 4, 6]):
+        counts = Counter(plan.timeline.scene_at(frame) for frame in sampled_frames(plan.timeline.num_frames))
+        gist, *needles = plan.queries()
+        assert gist["main_frames"] == counts[0]
+        assert [needle["event_frames"] for needle in needles] == [counts[1], counts[2]]
+        lengths |= {needle["event_frames"] for needle in needles}
+    assert lengths == {1, 2, 3, 4, 6}
+
+
 def test_splits_come_close_to_their_fractions_in_a_small_set():
     splits = Counter(split_of(index, 0.1, 0.2) for index in range(20))
 
@@ -60,6 +71,7 @@ def test_splits_come_close_to_their_fractions_in_a_small_set():
         {"events": 2, "event_frames": [1, 4]},
         {"events": 1, "event_frames": [6]},
         {"events": 4, "event_frames": [2]},
+        {"events": 2, "event_frames": [1, 2, 3, 4, 6]},
         {"events": 0},
         {"fps": 8, "min_seconds": 6, "max_seconds": 6},
         {"events": 1, "event_frames": [10]},

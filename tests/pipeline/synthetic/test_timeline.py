@@ -24,6 +24,19 @@ def test_each_event_fills_exactly_its_share_of_the_sampled_frames(num_events, le
         assert counts == {event: length for event in range(1, num_events + 1)}
 
 
+def test_mixed_lengths_are_all_drawn_and_always_fit_together():
+    seen = Counter()
+    for seed in range(400):
+        timeline = sample_timeline(np.random.default_rng(seed), 80, 12, 2, (1, 2, 3, 4, 6))
+        lengths = [timeline.slots(event) for event in (1, 2)]
+        assert timeline.slots(MAIN) == NUM_SLOTS - sum(lengths) >= 2
+        assert [sampled_scenes(timeline).count(event) for event in (1, 2)] == lengths
+        seen.update(lengths)
+
+    assert set(seen) == {1, 2, 3, 4, 6}
+    assert min(seen.values()) > 100
+
+
 def test_shots_cover_the_video_and_events_are_parted_by_the_main_scene():
     for seed in range(100):
         timeline = sample_timeline(np.random.default_rng(seed), 80, 12, 2, (2, 3))
