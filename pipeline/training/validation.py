@@ -8,6 +8,7 @@ from torch import Tensor
 
 from models.eercf import ClipTokens, EercfModel
 from models.scoring import FineTokens, fine_scores, fuse, video_score
+from pipeline.metrics import candidate_order, own_ranks, recall, two_stage_ranks
 
 _TEXTS_AT_ONCE = 16
 
@@ -38,15 +39,6 @@ class Ranks:
     coarse_T: Tensor
     fine_T: Tensor
     two_stage_T: Tensor
-
-
-def recall(ranks_T: Tensor, k: int) -> float:
-    """Percent of the ranks that are at most k.
-
-    >>> recall(torch.tensor([1, 2, 11, 1]), 1)
-    50.0
-    """
-    return 100.0 * float((ranks_T <= k).float().mean())
 
 
 def encode_gallery(model: EercfModel, gallery: Gallery, clips_at_once: int = 16) -> ClipTokens:
@@ -82,22 +74,12 @@ def rank_gallery(model: EercfModel, gallery: Gallery, recall_k: int = 50) -> Ran
         score_TB = fuse(
             video_TB, fine_scores(text_TD, fine, model.frame_mix_FF, model.config.fusion), model.config.fusion
         )
-        coarse_T.append(_rank(video_TB, own_T))
-        fine_T.append(_rank(score_TB, own_T))
-        two_stage_T.append(_rank_two_stage(video_TB, score_TB, own_T, recall_k))
+        own_TB = own_T[:, None] == torch.arange(video_TB.shape[1], device=model.device)
+        coarse_T.append(own_ranks(video_TB, own_TB))
+        fine_T.append(own_ranks(score_TB, own_TB))
+        candidates_Tk = candidate_order(video_TB, own_TB, recall_k)
+        two_stage_T.append(two_stage_ranks(score_TB, video_TB, candidates_Tk, own_TB)[0])
     return Ranks(torch.cat(coarse_T), torch.cat(fine_T), torch.cat(two_stage_T))
-
-
-def _rank(score_TB: Tensor, own_T: Tensor) -> Tensor:
-    own_T1 = score_TB.gather(1, own_T[:, None])
-    return (score_TB >= own_T1).sum(1)
-
-
-def _rank_two_stage(video_TB: Tensor, score_TB: Tensor, own_T: Tensor, recall_k: int) -> Tensor:
-    kept_TB = torch.zeros_like(video_TB, dtype=torch.bool)
-    kept_TB.scatter_(1, video_TB.topk(min(recall_k, video_TB.shape[1])).indices, True)
-    rank_T = _rank(score_TB.masked_fill(~kept_TB, float("-inf")), own_T)
-    return torch.where(kept_TB.gather(1, own_T[:, None])[:, 0], rank_T, _rank(video_TB, own_T))
 
 
 def report(ranks: Ranks, groups: Iterable[str]) -> dict[str, float]:
