@@ -21,7 +21,7 @@ from schemas.tables import TokenShape
 
 @dataclass(frozen=True)
 class ClipTokens:
-    """Embeddings of B clips: unit vectors, zeros where a frame is padding."""
+    """Embeddings of B clips: unit vectors; where a frame is padding zeros, or in the reference profile its tokens."""
 
     coarse_BD: Tensor
     frames_BFD: Tensor
@@ -101,7 +101,20 @@ class EercfModel(nn.Module):
 
     def embed_pictures(self, pictures_NHWC: Tensor) -> tuple[Tensor, Tensor]:
         """Raw frame tokens f (N x D) and unit patch tokens (N x P x D) of uint8 pictures, with gradients."""
-        pixels_NCHW = normalize_pixels(pictures_NHWC.to(self.device), self.config.preprocess)
+        return self._embed_pixels(normalize_pixels(pictures_NHWC.to(self.device), self.config.preprocess))
+
+    def embed_padding(self) -> tuple[Tensor, Tensor]:
+        """What `embed_pictures` gives for the picture that the public code pads with: zeros behind normalisation.
+
+        That is the mean colour, not black, so no uint8 picture is exactly it.
+
+        Returns:
+            frame token 1 x D and unit patch tokens 1 x P x D, with gradients.
+        """
+        size = self.config.preprocess.image_size
+        return self._embed_pixels(torch.zeros(1, 3, size, size, device=self.device))
+
+    def _embed_pixels(self, pixels_NCHW: Tensor) -> tuple[Tensor, Tensor]:
         frame_ND, patch_NPD = image_tokens(self.clip.visual, pixels_NCHW)
         return frame_ND.float(), nnf.normalize(patch_NPD.float(), dim=-1)
 
@@ -112,7 +125,10 @@ class EercfModel(nn.Module):
 
     @torch.inference_mode()
     def encode_clips(self, frames_BFHWC: Tensor, mask_BF: Tensor, batch_frames: int = 96) -> ClipTokens:
-        """Embeddings of clips; padded frames are never encoded.
+        """Embeddings of clips.
+
+        What stands in padded frames is never looked at. In the reference profile one padding picture is encoded, and
+        its tokens stand in all of them; otherwise their tokens are zeros.
 
         Args:
             frames_BFHWC: uint8 pictures of the model's image size.
@@ -131,6 +147,8 @@ class EercfModel(nn.Module):
         raw_BFD[real_BF] = torch.cat(frames)
         patches_BFPD = torch.zeros(*real_BF.shape, shape.patches, shape.dim, device=self.device)
         patches_BFPD[real_BF] = torch.cat(patches)
+        if not self.config.fusion.masked and not bool(real_BF.all()):
+            raw_BFD[~real_BF], patches_BFPD[~real_BF] = self.embed_padding()
         temporal_BFD, coarse_BD = self.encode_time(raw_BFD, real_BF.float())
         return ClipTokens(coarse_BD, nnf.normalize(raw_BFD, dim=-1), temporal_BFD, patches_BFPD)
 
@@ -138,16 +156,17 @@ class EercfModel(nn.Module):
         """V = n(H) with H = TemporalTransformer(f + e) + f, and g = n(mean of the real v).
 
         Args:
-            raw_BFD: projected frame tokens f, not normalised; zeros for padding.
+            raw_BFD: projected frame tokens f, not normalised.
             mask_BF: 1 real, 0 padding, float.
 
         Returns:
-            temporal_BFD (zeros for padding) and coarse_BD.
+            temporal_BFD (zeros for padding, but in the reference profile v there too) and coarse_BD.
         """
         hidden_BFD = self.temporal(raw_BFD + self.frame_positions_FD, mask_BF) + raw_BFD
-        temporal_BFD = nnf.normalize(hidden_BFD, dim=-1) * mask_BF[..., None]
-        mean_BD = temporal_BFD.sum(1) / mask_BF.sum(1, keepdim=True).clamp_min(1.0)
-        return temporal_BFD, nnf.normalize(mean_BD, dim=-1)
+        all_BFD = nnf.normalize(hidden_BFD, dim=-1)
+        real_BFD = all_BFD * mask_BF[..., None]
+        mean_BD = real_BFD.sum(1) / mask_BF.sum(1, keepdim=True).clamp_min(1.0)
+        return real_BFD if self.config.fusion.masked else all_BFD, nnf.normalize(mean_BD, dim=-1)
 
 
 def _check_rows(config: ModelConfig, name: str) -> None:
@@ -157,6 +176,12 @@ def _check_rows(config: ModelConfig, name: str) -> None:
 
 
 def _tokenizer(config: ModelConfig, context_length: int, name: str) -> TokenizeTexts:
+    if config.text_length is not None:
+        if config.text_length > context_length:
+            raise UnknownModelError(
+                f"{name}: text_length {config.text_length} is more than the text tower's {context_length} tokens"
+            )
+        context_length = config.text_length
     if config.vocabulary is None:
         full: TokenizeTexts = open_clip.SimpleTokenizer(context_length=context_length)
         return full

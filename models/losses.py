@@ -42,9 +42,10 @@ class TrainingTokens:
         text_TD: the B captions, then hard negatives.
         pictures_ND: n(f).
         patches_NPD: n(p).
-        index_BF: which picture each frame shows; any value where the mask is 0.
+        index_BF: which picture each frame shows; where the mask is 0 any, but without masks (the reference profile)
+            the picture that padding shows.
         mask_BF: 1 for a real frame, float.
-        temporal_BFD: v, zeros for padding.
+        temporal_BFD: v; zeros for padding, but without masks what the temporal transformer gives there.
         coarse_BD: g.
     """
 
@@ -131,21 +132,24 @@ def eercf_losses(
         fusion: temperatures, and whether padding is kept out of the softmaxes.
         weights: of the parts; None for the public code's.
         gating: "pairwise" lets each text gate each clip, as retrieval does; "paired" is the public code's training,
-            in which a clip's own text gates it for all.
+            in which a clip's own text gates it for all, and no gradient goes through the gate.
         ignored_TB: see `symmetric_nce`.
     """
     chosen = weights or LossWeights()
     mask_BF = tokens.mask_BF if fusion.masked else None
     text_TD, scale = tokens.text_TD, logit_scale(log_scale)
-    a_TBF = (text_TD @ tokens.pictures_ND.T)[:, tokens.index_BF] * tokens.mask_BF
+    a_TBF = (text_TD @ tokens.pictures_ND.T)[:, tokens.index_BF]
+    if mask_BF is not None:
+        # A may carry weight onto a padded frame, which has no similarity to offer.
+        a_TBF = a_TBF * mask_BF
     weak_TB = (
         chosen.weak_video * video_score(text_TD, coarse_mix_DD, tokens.coarse_BD)
         + chosen.weak_frame * _weak_frame(a_TBF, mask_BF, frame_mix_FF, fusion.tau_weak)
         + chosen.weak_patch * _weak_patch(tokens, mask_BF, fusion.tau_weak)
     )
     gate_TBF = masked_softmax(a_TBF / fusion.tau_strong_frame, mask_BF)
-    fused_BD = _own_fused(gate_TBF, tokens.temporal_BFD)
     paired = gating == "paired"
+    fused_BD = _own_fused(gate_TBF.detach() if paired else gate_TBF, tokens.temporal_BFD)
     strong_TB = text_TD @ fused_BD.T if paired else _gated(gate_TBF, text_TD, tokens.temporal_BFD)
     own_BD = text_TD[: len(fused_BD)]
     weak, strong = (symmetric_nce(scale * scores_TB, ignored_TB) for scores_TB in (weak_TB, strong_TB))
@@ -172,11 +176,6 @@ def _weak_patch(tokens: TrainingTokens, mask_BF: Tensor | None, tau: float) -> T
     mean_TN = (b_TNP * (b_TNP / tau - total_TN[..., None]).exp()).sum(-1)
     frames_TBF = total_TN[:, tokens.index_BF]
     values_TBF = mean_TN[:, tokens.index_BF]
-    if mask_BF is None:
-        # The public code's padding: black pictures have tokens of zeros here, P of them, each with logit 0.
-        padded_BF = tokens.mask_BF == 0
-        frames_TBF = frames_TBF.masked_fill(padded_BF, math.log(tokens.patches_NPD.shape[1]))
-        values_TBF = values_TBF.masked_fill(padded_BF, 0.0)
     return (masked_softmax(frames_TBF, mask_BF) * values_TBF).sum(-1)
 
 

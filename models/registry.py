@@ -63,7 +63,11 @@ def load_model(name_or_path: str, device: str = "cpu") -> EercfModel:
 
 def _identity(model: EercfModel) -> str:
     # Weights, architecture, preprocessing and sampler: any change of these changes the vectors.
-    facts = json.dumps(model.config.model_dump(exclude={"seed", "fusion"}, exclude_none=True), sort_keys=True)
+    values = model.config.model_dump(exclude={"seed", "fusion"}, exclude_none=True)
+    if model.config.profile == "exact":
+        # Ids that were given before there were profiles stay what they are.
+        del values["profile"]
+    facts = json.dumps(values, sort_keys=True)
     return hashlib.sha256(f"{model.weights_sha256}|{facts}|uniform".encode()).hexdigest()[:12]
 
 

@@ -1,8 +1,10 @@
 """Fusion weights and temperatures of the EERCF score, as data that travels with a model and an index version."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+Profile = Literal["exact", "reference"]
 
 
 class Fusion(BaseModel):

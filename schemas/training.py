@@ -1,11 +1,12 @@
 """Settings of `reelsift train`, and what a run of it says at its end."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from schemas.config import Config, Fraction
 from schemas.results import Result
+from schemas.scoring import Profile
 
 
 class TrainConfig(Config):
@@ -36,7 +37,9 @@ class TrainConfig(Config):
         ema: decay of the averaged weights that are validated and stored; 0 for none.
         precision: auto is bf16 autocast on a GPU, fp32 elsewhere; weights and optimiser stay fp32.
         activation_checkpointing: compute activations again in the backward pass instead of keeping them.
-        gating: pairwise, or paired as in the public code.
+        profile: exact, or reference to train as the public code does; None for the profile of the model that the run
+            starts from. It goes into the bundle.
+        gating: pairwise, or paired as in the public code; None for what the profile says.
         workers: of Ray Train; 0 trains in this process, without Ray.
         use_gpu: one GPU a worker.
         max_failures: how often the workers are started again after one died.
@@ -71,7 +74,8 @@ class TrainConfig(Config):
     ema: float = Field(default=0.0, ge=0, lt=1)
     precision: str = Field(default="auto", pattern="^(auto|fp32|bf16)$")
     activation_checkpointing: bool = False
-    gating: str = Field(default="pairwise", pattern="^(pairwise|paired)$")
+    profile: Profile | None = None
+    gating: Literal["pairwise", "paired"] | None = None
     workers: int = Field(default=1, ge=0)
     use_gpu: bool = False
     max_failures: int = Field(default=2, ge=0)

@@ -93,7 +93,7 @@ def _open_run(config: TrainConfig, device: str) -> Run:
     optimizers = build_optimizers(model, config)
     progress = load_checkpoint(Path(config.out), model, optimizers)
     gallery = validation_gallery(config, model) if rank() == 0 else None
-    gating: Gating = "paired" if config.gating == "paired" else "pairwise"
+    gating: Gating = config.gating or ("paired" if model.config.profile == "reference" else "pairwise")
     bf16 = config.precision == "bf16" or (config.precision == "auto" and device != "cpu")
     return Run(config, model, optimizers, progress, gallery, GlobalStep(model, gating, config.micro_batch, bf16))
 

@@ -23,6 +23,8 @@ def starting_model(config: TrainConfig) -> EercfModel:
         UnknownModelError: no such model, or the architecture cannot be built.
     """
     model = load_model(config.model) if config.model is not None else _drawn(config)
+    if config.profile is not None:
+        model.config = model.config.with_profile(config.profile)
     freeze(model, config.freeze)
     return model.train()
 

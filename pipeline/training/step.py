@@ -76,14 +76,16 @@ class GlobalStep:
             return (self.model.embed_text(tokens_TL),)
 
     def _descend(self, batch: TrainBatch, embeddings: Embeddings) -> Losses:
-        model, raw_ND = self.model, embeddings.raw_ND
+        model = self.model
+        index_BF, embeddings = self._with_padding(batch, embeddings)
+        raw_ND = embeddings.raw_ND
         with self._precision():
-            temporal_BFD, coarse_BD = model.encode_time(raw_ND[batch.index_BF], batch.mask_BF)
+            temporal_BFD, coarse_BD = model.encode_time(raw_ND[index_BF], batch.mask_BF)
         local = TrainingTokens(
             text_TD=embeddings.text_TD,
             pictures_ND=nnf.normalize(raw_ND, dim=-1),
             patches_NPD=embeddings.patches_NPD,
-            index_BF=batch.index_BF,
+            index_BF=index_BF,
             mask_BF=batch.mask_BF,
             temporal_BFD=temporal_BFD.float(),
             coarse_BD=coarse_BD.float(),
@@ -100,6 +102,17 @@ class GlobalStep:
         )
         losses.total.backward()  # type: ignore[no-untyped-call]
         return losses
+
+    def _with_padding(self, batch: TrainBatch, embeddings: Embeddings) -> tuple[Tensor, Embeddings]:
+        """In the reference profile padded frames show one more picture, the public code's, on every worker."""
+        if self.model.config.fusion.masked:
+            return batch.index_BF, embeddings
+        with self._precision():
+            raw_1D, patches_1PD = self.model.embed_padding()
+        index_BF = torch.where(batch.mask_BF.bool(), batch.index_BF, len(embeddings.raw_ND))
+        raw_ND = torch.cat([embeddings.raw_ND, raw_1D])
+        patches_NPD = torch.cat([embeddings.patches_NPD, patches_1PD])
+        return index_BF, Embeddings(raw_ND, patches_NPD, embeddings.text_TD)
 
 
 def _cache(encode: _Encode, rows: Tensor, size: int) -> list[Tensor]:

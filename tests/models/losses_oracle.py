@@ -1,4 +1,4 @@
-"""The total loss of EERCF in float64, written from the formulas with loops over pairs, frames and patches."""
+"""The losses of EERCF in float64, written from the formulas with loops over pairs, frames and patches."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def own_gate(text, frames, keep):
     return gate
 
 
-def total_loss(tokens, log_scale, coarse_mix, frame_mix, *, masked, paired, ignored):
+def losses_in_float64(tokens, log_scale, coarse_mix, frame_mix, *, masked, paired, ignored):
     """The tokens in order: text T x D, pictures N x D, patches N x P x D, index B x F, mask B x F, temporal B x F x D,
     coarse B x D.
     """
@@ -44,8 +44,7 @@ def total_loss(tokens, log_scale, coarse_mix, frame_mix, *, masked, paired, igno
     weak, strong = np.zeros((texts, clips)), np.zeros((texts, clips))
     fused = []
     for j in range(clips):
-        frames = np.array([pictures[index[j, f]] * mask[j, f] for f in range(count)])
-        local = np.array([patches[index[j, f]] * mask[j, f] for f in range(count)])
+        frames, local = pictures[index[j]], patches[index[j]]
         keep = [f for f in range(count) if mask[j, f] or not masked]
         own = own_gate(text[j], frames, keep)
         fused.append(unit(sum(own[f] * temporal[j, f] for f in range(count))))
@@ -54,11 +53,17 @@ def total_loss(tokens, log_scale, coarse_mix, frame_mix, *, masked, paired, igno
             sharp = np.zeros(count)
             sharp[keep] = softmax(a / 0.01)
             mixed = sharp @ frame_mix
-            frame = sum(text[i] @ frames[f] * mixed[f] for f in range(count))
+            frame = sum(text[i] @ frames[f] * mixed[f] for f in keep)
             b = np.array([text[i] @ p for f in keep for p in local[f]])
             patch = b @ softmax(b / 0.01)
             weak[i, j] = 0.5 * (text[i] @ coarse_mix @ coarse[j]) + 0.5 * frame + 0.05 * patch
             gate = own if paired else own_gate(text[i], frames, keep)
             strong[i, j] = text[i] @ unit(sum(gate[f] * temporal[j, f] for f in range(count)))
     constraint = pearson(text[:clips], coarse) + pearson(text[:clips], np.array(fused))
-    return 0.8 * nce(scale * weak, ignored) + 0.2 * nce(scale * strong, ignored) + 0.001 * constraint
+    weak, strong = nce(scale * weak, ignored), nce(scale * strong, ignored)
+    return {
+        "weak": weak,
+        "strong": strong,
+        "pearson": constraint,
+        "total": 0.8 * weak + 0.2 * strong + 0.001 * constraint,
+    }

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from models.losses import TrainingTokens, eercf_losses
 from pipeline.training.batch import TrainBatch
 from pipeline.training.gather import average_gradients
 from pipeline.training.step import GlobalStep
@@ -53,6 +55,41 @@ def test_micro_batches_give_the_gradient_of_the_full_batch(micro_batch, gating):
     split, its_loss = one_process(parts, gating=gating, micro_batch=micro_batch)
     assert its_loss == pytest.approx(loss, rel=1e-5)
     assert relative_error(split, full) < 1e-5
+
+
+def reference_model():
+    model = tiny_model()
+    model.config = model.config.with_profile("reference")
+    return model
+
+
+def padded(batch):
+    mask = batch.mask_BF.clone()
+    mask[0, 5:] = mask[2, 1:] = 0
+    return replace(batch, mask_BF=mask)
+
+
+def test_micro_batches_change_nothing_for_padding_that_votes():
+    batch = padded(batches_of(tiny_model(), 4, composed=False)(1))
+    full, split = reference_model(), reference_model()
+    loss = GlobalStep(full, "paired").backward(batch).total.item()
+    assert GlobalStep(split, "paired", micro_batch=3).backward(batch).total.item() == pytest.approx(loss, rel=1e-5)
+    assert relative_error(gradient(split), gradient(full)) < 1e-5
+
+
+def test_the_reference_profile_trains_on_the_tokens_that_it_stores():
+    batch = padded(batches_of(tiny_model(), 4, composed=False)(1))
+    model = reference_model()
+    found = GlobalStep(model, "paired").backward(batch)
+    with torch.no_grad():
+        clips = model.encode_clips(batch.pictures_NHWC[batch.index_BF], batch.mask_BF)
+        frames, patches = clips.frames_BFD.flatten(0, 1), clips.patches_BFPD.flatten(0, 1)
+        texts = model.embed_text(torch.cat([batch.captions_BL, batch.negatives_HL]))
+        index = torch.arange(len(frames)).view(batch.mask_BF.shape)
+        tokens = TrainingTokens(texts, frames, patches, index, batch.mask_BF, clips.temporal_BFD, clips.coarse_BD)
+        mixes = model.clip.logit_scale, model.coarse_mix_DD, model.frame_mix_FF
+        expected = eercf_losses(tokens, *mixes, model.config.fusion, gating="paired")
+    assert found.total.item() == pytest.approx(expected.total.item(), rel=1e-5)
 
 
 def test_activation_checkpointing_changes_no_gradient():
