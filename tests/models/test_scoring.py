@@ -7,29 +7,41 @@ from schemas.scoring import Fusion, ScoringParams
 from tests.models.eercf_oracle import final_score, scores_of_pair
 
 T, B, F, P, D = 5, 7, 6, 4, 16
+SIZES = [
+    (T, B, F, P, D),
+    (3, 4, 1, 5, 8),  # clips of a single frame
+    (1, 2, 12, 1, 64),  # one query, one patch a frame
+    (9, 3, 12, 49, 512),  # the public model's
+]
 
 
-@pytest.fixture
-def clips():
-    draw = torch.Generator().manual_seed(3)
+def made(seed, sizes, *, padding_has_tokens):
+    """Random unit tokens and clips of 1 to F frames; padding has zeros, or tokens as in the reference profile."""
+    texts, count, frames, patches, dim = sizes
+    draw = torch.Generator().manual_seed(seed)
 
     def unit(*shape):
         return torch.nn.functional.normalize(torch.randn(*shape, generator=draw), dim=-1)
 
-    mask = torch.ones(B, F)
-    for row in range(1, B):
-        mask[row, F - row % F :] = 0 if row % F else 1
-    mask[3, 1:] = 0  # a clip of a single frame
+    lengths = torch.randint(1, frames + 1, (count,), generator=draw)
+    lengths[0], lengths[-1] = frames, 1
+    mask = (torch.arange(frames)[None] < lengths[:, None]).float()
+    kept = torch.ones_like(mask) if padding_has_tokens else mask
     return {
-        "text": unit(T, D),
-        "raw": unit(B, F, D) * mask[..., None],
-        "temporal": unit(B, F, D) * mask[..., None],
-        "patches": unit(B, F, P, D) * mask[..., None, None],
+        "text": unit(texts, dim),
+        "raw": unit(count, frames, dim) * kept[..., None],
+        "temporal": unit(count, frames, dim) * kept[..., None],
+        "patches": unit(count, frames, patches, dim) * kept[..., None, None],
         "mask": mask,
-        "coarse": unit(B, D),
-        "coarse_mix": torch.eye(D) + 0.1 * torch.randn(D, D, generator=draw),
-        "frame_mix": torch.eye(F) + 0.1 * torch.randn(F, F, generator=draw),
+        "coarse": unit(count, dim),
+        "coarse_mix": torch.eye(dim) + 0.1 * torch.randn(dim, dim, generator=draw),
+        "frame_mix": torch.eye(frames) + 0.1 * torch.randn(frames, frames, generator=draw),
     }
+
+
+@pytest.fixture
+def clips():
+    return made(3, (T, B, F, P, D), padding_has_tokens=False)
 
 
 def oracle(clips, masked):
@@ -39,28 +51,48 @@ def oracle(clips, masked):
                 clips["text"][i], clips["raw"][j], clips["temporal"][j], clips["patches"][j], clips["mask"][j],
                 clips["coarse"][j], clips["coarse_mix"], clips["frame_mix"], masked,
             )
-            for j in range(B)
+            for j in range(len(clips["raw"]))
         ]
-        for i in range(T)
+        for i in range(len(clips["text"]))
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("masked", [True, False])
-def test_all_scores_equal_the_formula_in_float64(clips, masked):
-    fusion = Fusion(strong_patch=0.1, masked=masked)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("padding_has_tokens", [False, True])
+@pytest.mark.parametrize("profile", ["exact", "reference"])
+def test_all_scores_equal_the_formula_in_float64(profile, padding_has_tokens, sizes):
+    masked = profile == "exact"
+    for seed in (3, 17):
+        clips = made(seed, sizes, padding_has_tokens=padding_has_tokens)
+        tokens = FineTokens(clips["raw"], clips["temporal"], clips["patches"].flatten(1, 2), clips["mask"])
+        fusion = Fusion(strong_patch=0.1, masked=masked)
+        fine = fine_scores(clips["text"], tokens, clips["frame_mix"], fusion)
+        got = {
+            "video": video_score(clips["text"], clips["coarse_mix"], clips["coarse"]),
+            "weak_frame": fine.weak_frame_TB,
+            "strong_frame": fine.strong_frame_TB,
+            "weak_patch": fine.weak_patch_TB,
+            "strong_patch": fine.strong_patch_TB,
+        }
+        want = oracle(clips, masked)
+        for name, score_TB in got.items():
+            expected = np.array([[cell[name] for cell in row] for row in want])
+            np.testing.assert_allclose(score_TB.numpy(), expected, atol=1e-5, rtol=0, err_msg=name)
+        fused = fuse(got["video"], fine, fusion)
+        expected = [[final_score(cell) + 0.1 * cell["strong_patch"] for cell in row] for row in want]
+        np.testing.assert_allclose(fused.numpy(), expected, atol=1e-5, rtol=0)
+
+
+def test_padding_that_has_tokens_votes_in_the_reference_profile_only():
+    clips = made(5, (T, B, F, P, D), padding_has_tokens=True)
     tokens = FineTokens(clips["raw"], clips["temporal"], clips["patches"].flatten(1, 2), clips["mask"])
-    fine = fine_scores(clips["text"], tokens, clips["frame_mix"], fusion)
-    got = {
-        "video": video_score(clips["text"], clips["coarse_mix"], clips["coarse"]),
-        "weak_frame": fine.weak_frame_TB,
-        "strong_frame": fine.strong_frame_TB,
-        "weak_patch": fine.weak_patch_TB,
-        "strong_patch": fine.strong_patch_TB,
-    }
-    want = oracle(clips, masked)
-    for name, score_TB in got.items():
-        expected = np.array([[cell[name] for cell in row] for row in want])
-        np.testing.assert_allclose(score_TB.numpy(), expected, atol=1e-5, err_msg=name)
+    exact, reference = (
+        fine_scores(clips["text"], tokens, clips["frame_mix"], Fusion(masked=masked)) for masked in (True, False)
+    )
+    padded = clips["mask"].min(1).values == 0
+    for name in ("weak_frame_TB", "strong_frame_TB", "weak_patch_TB"):
+        moved = (getattr(exact, name) - getattr(reference, name)).abs().amax(0) > 1e-4
+        assert torch.equal(moved, padded), name
 
 
 def test_padding_changes_nothing_when_masked(clips):
