@@ -13,8 +13,9 @@ class TrainConfig(Config):
     """Settings of `reelsift train`.
 
     Attributes:
-        data: synthetic:SEED (scenes drawn as they are needed, never the same twice), or a folder of `data make`.
-        out: local folder of checkpoints, metrics and the trained bundle.
+        data: synthetic:SEED (scenes drawn as they are needed, never the same twice), a folder with captions.jsonl, or
+            NAME:FOLDER of a published set.
+        out: folder, local or s3://bucket/prefix, of checkpoints, metrics and the trained bundle.
         model: start from this model; None to start from `architecture`.
         architecture: config.json of a bundle, for weights drawn from `seed`.
         vocabulary_captions: cut the vocabulary to the pieces of so many captions; 0 keeps CLIP's.
@@ -22,6 +23,7 @@ class TrainConfig(Config):
             12 frames cost one picture each; otherwise each clip has frames of its own. Only with synthetic data.
         omit: chance that a caption leaves out a size, the pattern or the background.
         hard_negatives: share of the captions that bring one along that is wrong in a single attribute.
+        twins: share of a composed batch's clips that are pairs which differ in a single attribute, both shown and told.
         steps: of the optimiser.
         batch: clips of the global batch.
         micro_batch: clips a worker encodes at once; None for all. The gradient does not depend on it.
@@ -45,6 +47,7 @@ class TrainConfig(Config):
         max_failures: how often the workers are started again after one died.
         cpus_per_worker: logical CPUs.
         loaders: processes a worker that draw or decode ahead.
+        decode_timeout_s: for one video; one that takes longer is bad.
         validation_clips: of the validation split (synthetic: of another seed).
         validate_every: steps; the last step is always validated.
         checkpoint_every: steps.
@@ -59,6 +62,7 @@ class TrainConfig(Config):
     composed: bool = False
     omit: Fraction = 0.05
     hard_negatives: Fraction = 0.5
+    twins: Fraction = 0.0
     steps: int = Field(default=1000, ge=1)
     batch: int = Field(default=64, ge=2)
     micro_batch: int | None = Field(default=None, ge=1)
@@ -81,6 +85,7 @@ class TrainConfig(Config):
     max_failures: int = Field(default=2, ge=0)
     cpus_per_worker: float = Field(default=1.0, gt=0)
     loaders: int = Field(default=1, ge=0)
+    decode_timeout_s: float = Field(default=60.0, gt=0)
     validation_clips: int = Field(default=200, ge=2)
     validate_every: int = Field(default=200, ge=1)
     checkpoint_every: int = Field(default=100, ge=1)
@@ -94,11 +99,13 @@ class TrainConfig(Config):
             raise ValueError(f"batch {self.batch} must be a multiple of workers {self.workers}")
         if self.composed and not self.data.startswith("synthetic:"):
             raise ValueError("composed clips need synthetic data")
+        if self.twins and not self.composed:
+            raise ValueError("twins need composed clips")
         return self
 
 
 class TrainSummary(Result):
-    """What a run did; `best_step` is the one whose weights are in `bundle`."""
+    """What a run did; `best_step` is the one whose weights are in `bundle`, `bad_videos` are named in `out`."""
 
     out: str
     bundle: str
@@ -106,5 +113,6 @@ class TrainSummary(Result):
     resumed_from: int
     best_step: int
     best_recall_1: float
+    bad_videos: int
     parameters: int
     seconds: float

@@ -23,8 +23,13 @@ def caption_pair(scene: Scene, rng: np.random.Generator, omit: float) -> tuple[s
     >>> true != false
     True
     """
+    return same_words(scene, twin_of(scene, rng), rng, omit)
+
+
+def twin_of(scene: Scene, rng: np.random.Generator) -> Scene:
+    """A scene that is wrong in one attribute; where there is a relation, half of the time its direction."""
     other, _ = hard_negative(scene, rng, _attribute(scene, rng))
-    return same_words(scene, other, rng, omit)
+    return other
 
 
 def same_words(scene: Scene, other: Scene, rng: np.random.Generator, omit: float) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from pipeline.synthetic.render import render_frame
 from pipeline.synthetic.scene import Scene, sample_scene
 from pipeline.synthetic.timeline import NUM_SLOTS, sample_timeline, sampled_frames
 from pipeline.training.batch import TrainBatch
-from pipeline.training.captioned import caption_pair
+from pipeline.training.captioned import caption_pair, same_words, twin_of
 from pipeline.training.degrade import jitter, through_codec
 
 _FPS, _VIDEO_FRAMES, _SECONDS = 12, 84, 7.0
@@ -29,7 +29,8 @@ class SyntheticBatches:
         size_px: side of the pictures.
         composed: clips of 12 frames share the pictures of the batch; see `schemas.training.TrainConfig`.
         omit: see `pipeline.synthetic.captions.caption`.
-        hard_negatives: share of the captions that have one.
+        hard_negatives: share of the captions that have one, of those without a twin.
+        twins: see `schemas.training.TrainConfig`.
         tokenizer: of the model.
         rank: of the worker.
     """
@@ -40,6 +41,7 @@ class SyntheticBatches:
     composed: bool
     omit: float
     hard_negatives: float
+    twins: float
     tokenizer: TokenizeTexts
     rank: int = 0
 
@@ -49,7 +51,9 @@ class SyntheticBatches:
         draw = self._composed if self.composed else self._filmed
         pictures, index_BF, pairs = draw(rng)
         owned = np.arange(self.clips) if self.composed else np.full(self.clips, -1)
-        chosen = rng.permutation(self.clips)[: round(self.clips * self.hard_negatives)]
+        # The false caption of a twin is true of another clip of the batch.
+        alone = rng.permutation(np.arange(self._twins(), self.clips - self._twins()))
+        chosen = alone[: round(len(alone) * self.hard_negatives)]
         tokens = self.tokenizer([true for true, _ in pairs] + [pairs[i][1] for i in chosen])
         return TrainBatch(
             pictures_NHWC=torch.from_numpy(jitter(pictures, rng)),
@@ -62,10 +66,26 @@ class SyntheticBatches:
 
     def _composed(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[tuple[str, str]]]:
         """One picture a scene; clip i tells of scene i, and shows two others of the batch as well."""
-        scenes = [sample_scene(rng) for _ in range(self.clips)]
+        scenes, pairs = self._cast(rng)
         pictures = np.stack([self._picture(scene, float(rng.uniform(0, _SECONDS)), rng) for scene in scenes])
         index_BF = np.stack([_timeline_of(clip, self.clips, rng) for clip in range(self.clips)])
-        return pictures, index_BF, [caption_pair(scene, rng, self.omit) for scene in scenes]
+        return pictures, index_BF, pairs
+
+    def _cast(self, rng: np.random.Generator) -> tuple[list[Scene], list[tuple[str, str]]]:
+        """The scenes, the last of which are the twins of the first, each with its caption and a false one.
+
+        A twin is wrong in one attribute, and is filmed too: then the caption must tell two pictures apart, and the
+        picture two captions, where a hard negative asks for the second only.
+        """
+        twins = self._twins()
+        scenes = [sample_scene(rng) for _ in range(self.clips - twins)]
+        others = [twin_of(scene, rng) for scene in scenes[:twins]]
+        told = [same_words(scene, other, rng, self.omit) for scene, other in zip(scenes, others, strict=False)]
+        single = [caption_pair(scene, rng, self.omit) for scene in scenes[twins:]]
+        return scenes + others, [*told, *single, *((false, true) for true, false in told)]
+
+    def _twins(self) -> int:
+        return round(self.clips * self.twins / 2) if self.composed else 0
 
     def _filmed(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[tuple[str, str]]]:
         """Clips of three scenes of their own; the caption tells of the main scene or of an event."""

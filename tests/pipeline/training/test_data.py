@@ -12,7 +12,7 @@ from pipeline.training.degrade import jitter, through_codec
 from pipeline.training.folder_batches import FolderBatches, folder_gallery
 from pipeline.training.source import check_data
 from pipeline.training.synthetic_gallery import synthetic_gallery
-from schemas.errors import InputError
+from schemas.errors import ConfigError, InputError
 from schemas.training import TrainConfig
 from tests.pipeline.training.tiny import ARCHITECTURE, batches_of, tiny_model
 
@@ -37,6 +37,22 @@ def test_a_composed_clip_shows_its_own_scene_and_two_others():
     for clip, shown in enumerate(batch.index_BF.tolist()):
         assert clip in shown
         assert len(set(shown)) == 3
+
+
+def test_twins_are_filmed_and_told_and_differ_in_a_single_attribute():
+    model = tiny_model()
+    batch = batches_of(model, 8, twins=0.5)(0)
+    changed = [(batch.captions_BL[i] != batch.captions_BL[i + 6]).sum() for i in range(2)]
+    assert all(0 < count < batch.captions_BL.shape[1] / 2 for count in changed)
+    pictures = batch.pictures_NHWC
+    assert not any(torch.equal(pictures[i], pictures[i + 6]) for i in range(2))
+    # A twin's false caption is its partner's true one, so only the four others bring hard negatives.
+    assert len(batch.negatives_HL) == 2
+
+
+def test_twins_without_composed_clips_are_refused():
+    with pytest.raises(ConfigError, match="twins need composed"):
+        TrainConfig.of({"data": "synthetic:1", "out": "x", "model": "reelsift-tiny", "twins": 0.5})
 
 
 def test_a_hard_negative_is_never_the_caption_itself():
