@@ -5,9 +5,12 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from schemas.errors import InputError
+
+_T = TypeVar("_T", list[Any], dict[str, Any])
+_KINDS: dict[type, str] = {list: "a list", dict: "an object"}
 
 
 def read_text(path: Path) -> str:
@@ -19,7 +22,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"no {path.name} in {path.parent}; docs/datasets.md lists the files of each set") from None
+        raise InputError(f"no {path.name} in {path.parent}; see docs/datasets.md") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -78,7 +81,7 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[s
                     malformed(path, f"line {rows.line_num}", f"no value for {column!r}")
             yield rows.line_num, {column: row[column] for column in columns}
     except csv.Error as error:
-        malformed(path, f"line {rows.line_num}", f"no CSV ({error})")
+        malformed(path, f"line {rows.reader.line_num}", f"no CSV ({error})")
 
 
 def fold(text: str) -> str:
@@ -107,12 +110,70 @@ def checked_text(value: Any, name: str, path: Path, place: str) -> str:
     Raises:
         InputError: it is something else, or holds half a character.
     """
-    text = fold(value) if isinstance(value, str) else ""
+    text = maybe_blank(value, name, path, place) if isinstance(value, str) else ""
     if not text:
         malformed(path, place, f"no text in {name!r}")
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        malformed(path, place, f"{name!r} holds half a character (a lone surrogate)")
     return text
+
+
+def maybe_blank(value: Any, name: str, path: Path, place: str) -> str:
+    """A value that must be text, blanks folded.
+
+    Raises:
+        InputError: it is something else, or holds half a character.
+    """
+    if not isinstance(value, str):
+        malformed(path, place, f"{name!r} is no text")
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        malformed(path, place, f"{name!r} holds half a character (a lone surrogate)")
+    return fold(value)
+
+
+def entries(value: Any, kind: type[_T], path: Path, place: str) -> _T:
+    """A value that must be a list, or an object.
+
+    Args:
+        value: read from the file.
+        kind: list or dict.
+        path: the file.
+        place: of the value.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value, kind):
+        malformed(path, place, f"not {_KINDS[kind]}")
+    return value
+
+
+def find_file(folder: Path, *names: str) -> Path | None:
+    """The first of these files that is in the folder, or in its subfolder `annotations`."""
+    for name in names:
+        for place in (folder / name, folder / "annotations" / name):
+            if place.is_file():
+                return place
+    return None
+
+
+def need_file(folder: Path, *names: str) -> Path:
+    """The first of these files that is in the folder, or in its subfolder `annotations`.
+
+    Raises:
+        InputError: none of them is.
+    """
+    path = find_file(folder, *names)
+    if path is None:
+        raise InputError(f"no {' or '.join(names)} in {folder} or its annotations/; see docs/datasets.md")
+    return path
+
+
+def read_list(path: Path) -> tuple[str, ...]:
+    """The names in a file, one a line, each once.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return tuple(dict.fromkeys(fold(line) for _, line in read_lines(path)))
 
 
 def malformed(path: Path, place: str, why: str) -> NoReturn:

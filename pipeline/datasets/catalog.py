@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.datasets import captions_file
+from pipeline.datasets import activitynet, captions_file, didemo, lsmdc, msrvtt, msvd, vatex
 from pipeline.datasets.dataset import Annotations, CaptionedVideos, first_names, join_files
 from pipeline.datasets.video_files import VideoFiles
 from pipeline.storage import canonical, is_remote
@@ -28,7 +28,19 @@ class Reader:
     names: Callable[[str], Sequence[str]]
 
 
-PUBLISHED: dict[str, Reader] = {}
+def _own_name(key: str) -> tuple[str, ...]:
+    return (key,)
+
+
+PUBLISHED = {
+    "msrvtt-1ka": Reader(msrvtt.read_1ka, _own_name),
+    "msrvtt-full": Reader(msrvtt.read_full, _own_name),
+    "msvd": Reader(msvd.read, _own_name),
+    "vatex": Reader(vatex.read, _own_name),
+    "activitynet": Reader(activitynet.read, activitynet.video_names),
+    "didemo": Reader(didemo.read, _own_name),
+    "lsmdc": Reader(lsmdc.read, _own_name),
+}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.sources import filter_reason
 from schemas.errors import InputError
 
 # What a published set's videos come in. Names of clips hold dots ("..._00.00.51.926-00.00.54.129"), so only these
@@ -32,7 +33,7 @@ class VideoFiles:
         self.doubles: set[str] = set()
         for path in _listed(folder):
             name = os.path.basename(path)
-            if not is_video(name):
+            if not is_video(name) or filter_reason(name):
                 continue
             self._by_name.setdefault(name, path)
             if self._by_stem.setdefault(stem(name), path) != path:
@@ -41,7 +42,7 @@ class VideoFiles:
     def find(self, names: Sequence[str]) -> str | None:
         """The absolute path of the first of these names that a file has, with the ending given or any other."""
         for name in names:
-            path = self._by_name.get(name) or self._by_stem.get(stem(name))
+            path = self._by_name.get(name) or self._by_stem.get(name) or self._by_stem.get(stem(name))
             if path is not None:
                 return path
         return None
