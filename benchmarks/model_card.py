@@ -10,12 +10,14 @@ import time
 import torch
 
 from models.registry import load_model
+from pipeline.datasets.catalog import open_dataset
 from pipeline.synthetic.hard_negatives import ATTRIBUTES
-from pipeline.training.folder_batches import folder_gallery
 from pipeline.training.probes import probe
 from pipeline.training.validation import rank_gallery, report
+from pipeline.training.video_gallery import video_gallery
 
 PROBE_SEED = 1_000_000_007
+DECODE_TIMEOUT_S = 60.0
 
 
 def main() -> None:
@@ -29,9 +31,14 @@ def main() -> None:
     torch.set_num_threads(1)
     start = time.process_time()
     model = load_model(args.model)
-    gallery = folder_gallery(args.data, "test", model, args.clips)
+    gallery, bad = video_gallery(open_dataset(args.data, "test"), model, args.clips, DECODE_TIMEOUT_S)
     figures = report(rank_gallery(model, gallery), gallery.groups)
-    print(json.dumps({"clips": len(gallery.pictures_BFHWC), "captions": len(gallery.captions), **figures}), flush=True)
+    print(
+        json.dumps(
+            {"clips": len(gallery.pictures_BFHWC), "captions": len(gallery.captions), "bad": len(bad), **figures}
+        ),
+        flush=True,
+    )
     probes = {attribute: round(probe(model, attribute, args.probes, PROBE_SEED), 2) for attribute in ATTRIBUTES}
     print(json.dumps({"probes": args.probes, **probes, "cpu_s": round(time.process_time() - start, 1)}), flush=True)
 

@@ -9,7 +9,14 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("schemas", "models", "pipeline", "jobs")
 # Which files may use which part of Ray; the rest of Ray (ray.init, actors) is free above NO_RAY.
 RAY_PARTS = {
-    "ray.data": lambda path: path == "pipeline/extraction.py",
+    "ray.data": lambda path: (
+        path
+        in (
+            "pipeline/extraction.py",
+            "pipeline/training/streaming.py",
+            "pipeline/training/ray_job.py",
+        )
+    ),
     "ray.serve": lambda path: path.startswith("pipeline/serving/"),
     "ray.train": lambda path: path.startswith("pipeline/training"),
 }

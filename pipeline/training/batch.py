@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.training.bad_videos import BadVideo
+
 
 @dataclass(frozen=True)
 class TrainBatch:
@@ -25,6 +27,14 @@ class TrainBatch:
     captions_BL: Tensor
     negatives_HL: Tensor
     owned_B: Tensor
+
+
+@dataclass(frozen=True)
+class LoadedBatch:
+    """A batch, and the videos that could not be used when it was made."""
+
+    batch: TrainBatch
+    bad: tuple[BadVideo, ...] = ()
 
 
 def ignored_pairs(owned_B: Tensor, index_BF: Tensor, texts: int) -> Tensor | None:

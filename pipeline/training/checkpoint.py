@@ -1,7 +1,11 @@
-"""What a run needs to go on: weights, averaged weights, optimisers, step and the best figure so far."""
+"""What a run needs to go on: weights, averaged weights, optimisers, step, the best figure so far, bad videos.
 
-import os
-from dataclasses import dataclass
+A checkpoint is an object of its own, and a small one that names the last two is written after it. So a run that is
+killed while it writes leaves the one before in force, on a disk as in an object store.
+"""
+
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +14,11 @@ from torch import Tensor
 
 from models.eercf import EercfModel
 from pipeline.training.optimizer import Optimizers
+from pipeline.training.run_store import RunStore
 from schemas.errors import StorageError
 
-CHECKPOINT = "checkpoint.pt"
+POINTER, FOLDER = "checkpoint.json", "checkpoints"
+_KEPT = 2
 
 
 @dataclass
@@ -24,36 +30,85 @@ class Progress:
         best_step: the one with the best validation.
         best_recall_1: its figure, percent.
         averaged: the averaged weights, empty without.
+        bad: reason and detail of each video that could not be used.
     """
 
-    step: int
-    best_step: int
-    best_recall_1: float
-    averaged: dict[str, Tensor]
+    step: int = 0
+    best_step: int = 0
+    best_recall_1: float = -1.0
+    averaged: dict[str, Tensor] = field(default_factory=dict)
+    bad: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def save_checkpoint(folder: Path, model: EercfModel, optimizers: Optimizers, progress: Progress) -> None:
-    """Write the checkpoint as a whole or not at all: a killed run leaves the last one in place."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{CHECKPOINT}.part"
-    torch.save({"model": model.state_dict(), "optimizers": optimizers.state(), **vars(progress)}, part)
-    os.replace(part, folder / CHECKPOINT)
+def kept_steps(store: RunStore) -> list[int]:
+    """Steps of the checkpoints that are there, the newest first.
+
+    Raises:
+        StorageError: the store cannot be read, or what names them is damaged.
+    """
+    if not store.exists(POINTER):
+        return []
+    try:
+        steps = [int(step) for step in json.loads(store.read(POINTER))["steps"]]
+    except (ValueError, KeyError, TypeError):
+        raise StorageError(f"{store.path(POINTER)} is damaged; give another --out") from None
+    return [step for step in steps if store.exists(_name(step))]
 
 
-def load_checkpoint(folder: Path, model: EercfModel, optimizers: Optimizers) -> Progress:
-    """Restore the run of a folder; a fresh one where it holds none.
+def steps_done(out: str) -> int:
+    """Where a run goes on; 0 for a new one."""
+    return next(iter(kept_steps(RunStore(out))), 0)
+
+
+def save_checkpoint(store: RunStore, model: EercfModel, optimizers: Optimizers, progress: Progress) -> None:
+    """Write a checkpoint as a whole or not at all, then let go of all but the last two.
+
+    Raises:
+        StorageError: the store refuses; the checkpoint before stays in force.
+    """
+    before = [step for step in kept_steps(store) if step < progress.step]
+    with store.new_file(_name(progress.step)) as path:
+        torch.save({"model": model.state_dict(), "optimizers": optimizers.state(), "progress": vars(progress)}, path)
+    kept = [progress.step, *before][:_KEPT]
+    store.write(POINTER, json.dumps({"steps": kept}).encode() + b"\n")
+    names = {Path(_name(step)).name for step in kept}
+    for name in store.names(FOLDER, ".pt"):
+        if name not in names:
+            store.delete(f"{FOLDER}/{name}")
+
+
+def load_checkpoint(store: RunStore, model: EercfModel, optimizers: Optimizers) -> Progress:
+    """Restore the run of a store; a fresh one where it holds none.
 
     Raises:
         StorageError: the checkpoint does not fit the model or cannot be read.
     """
-    path = folder / CHECKPOINT
-    if not path.is_file():
-        return Progress(0, 0, -1.0, {})
+    steps = kept_steps(store)
+    if not steps:
+        return Progress()
+    stored = _read(store, steps, model.device)
     try:
-        stored: dict[str, Any] = torch.load(path, map_location=model.device, weights_only=True)
         model.load_state_dict(stored["model"])
         optimizers.load(stored["optimizers"])
-        return Progress(stored["step"], stored["best_step"], stored["best_recall_1"], stored["averaged"])
-    except (RuntimeError, KeyError, ValueError, OSError) as error:
+        return Progress(**stored["progress"])
+    except (RuntimeError, KeyError, ValueError, TypeError) as error:
         text = " ".join(str(error).split())[:200]
-        raise StorageError(f"cannot go on from {path}: {text}; give another --out") from None
+        raise StorageError(f"cannot go on from {store.path(_name(steps[0]))}: {text}; give another --out") from None
+
+
+def _read(store: RunStore, steps: list[int], device: torch.device) -> dict[str, Any]:
+    where = store.path(_name(steps[0]))
+    try:
+        with store.local(_name(steps[0])) as path:
+            stored: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+            return stored
+    except StorageError:
+        raise
+    except Exception as error:  # a damaged file shows as any of a dozen classes: zipfile's, pickle's, torch's own
+        instead = f"from step {steps[1]}" if steps[1:] else "from the start"
+        text = " ".join(str(error).split())[:120]
+        raise StorageError(f"{where} is damaged ({text}); delete it to go on {instead}") from error
+
+
+def _name(step: int) -> str:
+    return f"{FOLDER}/step-{step:08d}.pt"

@@ -1,101 +1,106 @@
 """The training loop of one worker: the same in this process and under Ray Train."""
 
-import json
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.eercf import EercfModel
 from models.losses import Gating, Losses
-from models.weights import save_bundle
+from models.weights import CONFIG_FILE, WEIGHTS_FILE, save_bundle
 from pipeline.training.average import as_averaged, follow
+from pipeline.training.bad_videos import BAD_VIDEOS, BadVideo, as_lines, of_all_workers
 from pipeline.training.batch import TrainBatch
 from pipeline.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from pipeline.training.gather import average_gradients, rank, world_size
 from pipeline.training.optimizer import Optimizers, build_optimizers, rate_factor
-from pipeline.training.source import training_batches, validation_gallery
+from pipeline.training.run_log import RunLog
+from pipeline.training.run_store import RunStore
+from pipeline.training.source import BatchStream, training_batches, validation_gallery, without_files
 from pipeline.training.start import starting_model
 from pipeline.training.step import GlobalStep
 from pipeline.training.validation import Gallery, rank_gallery, report
 from schemas.training import TrainConfig, TrainSummary
 
-METRICS, BUNDLE, SUMMARY = "metrics.jsonl", "bundle", "summary.json"
+BUNDLE, SUMMARY = "bundle", "summary.json"
 Report = Callable[[dict[str, float]], None]
 
 
 @dataclass
 class Run:
-    """One worker's state."""
+    """One worker's state; only the first worker has clips to validate on and a log."""
 
     config: TrainConfig
+    store: RunStore
     model: EercfModel
     optimizers: Optimizers
     progress: Progress
-    gallery: Gallery | None
     step: GlobalStep
+    gallery: Gallery | None = None
+    log: RunLog | None = None
+    found_bad: list[BadVideo] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
     @property
-    def out(self) -> Path:
-        """The run's folder."""
-        return Path(self.config.out)
+    def seconds(self) -> float:
+        """Since the run began or went on."""
+        return time.monotonic() - self.started
 
 
-def train(config: TrainConfig, device: str = "cpu", tell: Report = lambda figures: None) -> TrainSummary:
+def train(
+    config: TrainConfig,
+    device: str = "cpu",
+    tell: Report = lambda figures: None,
+    stream: BatchStream | None = None,
+) -> TrainSummary:
     """Train, or go on with the run that `config.out` holds.
 
     Args:
         config: the same for all workers.
         device: of this worker.
         tell: called on every worker after each validation, with its figures (empty but on worker 0).
+        stream: gives batches of videos that others decode; None to decode them here.
 
     Raises:
-        ReelsiftError: data, model or an earlier checkpoint cannot be used.
+        ReelsiftError: data, model or an earlier checkpoint cannot be used, or `config.out` refuses.
     """
     run = _open_run(config, device)
     resumed_from = run.progress.step
-    batches = training_batches(config, run.model, resumed_from, rank(), world_size())
-    for batch in batches:
-        losses, norm = _step(run, _to(batch, device))
+    for loaded in training_batches(config, run.model, resumed_from, rank(), world_size(), stream):
+        run.found_bad += loaded.bad
+        losses, norm = _step(run, _to(loaded.batch, device))
         step = run.progress.step
-        if rank() == 0 and (step % config.log_every == 0 or step == 1):
+        if step % config.log_every == 0 or step == 1:
             _log(run, {"loss": losses.total, "weak": losses.weak, "strong": losses.strong, "grad_norm": norm})
         due = step % config.validate_every == 0 or step == config.steps
         figures = _validate(run) if due else {}
-        if rank() == 0 and (step % config.checkpoint_every == 0 or step == config.steps):
-            save_checkpoint(run.out, run.model, run.optimizers, run.progress)
+        if step % config.checkpoint_every == 0 or step == config.steps:
+            _checkpoint(run)
         if due:
             # Under Ray Train this waits for all workers, so none runs ahead of a validation.
             tell(figures)
-    summary = TrainSummary(
-        out=config.out,
-        bundle=str(run.out / BUNDLE),
-        steps=run.progress.step,
-        resumed_from=resumed_from,
-        best_step=run.progress.best_step,
-        best_recall_1=run.progress.best_recall_1,
-        parameters=sum(parameter.numel() for parameter in run.model.parameters()),
-        seconds=round(time.monotonic() - run.started, 1),
-    )
-    if rank() == 0:
-        (run.out / SUMMARY).write_text(summary.model_dump_json() + "\n", encoding="utf-8")
-    return summary
+    return _finish(run, resumed_from)
 
 
 def _open_run(config: TrainConfig, device: str) -> Run:
+    store = RunStore(config.out)
     model = starting_model(config).to(device)
     model.clip.set_grad_checkpointing(config.activation_checkpointing)
     optimizers = build_optimizers(model, config)
-    progress = load_checkpoint(Path(config.out), model, optimizers)
-    gallery = validation_gallery(config, model) if rank() == 0 else None
+    progress = load_checkpoint(store, model, optimizers)
     gating: Gating = config.gating or ("paired" if model.config.profile == "reference" else "pairwise")
     bf16 = config.precision == "bf16" or (config.precision == "auto" and device != "cpu")
-    return Run(config, model, optimizers, progress, gallery, GlobalStep(model, gating, config.micro_batch, bf16))
+    step = GlobalStep(model, gating, config.micro_batch, bf16)
+    run = Run(config, store, model, optimizers, progress, step)
+    if rank() == 0:
+        run.log = RunLog(store, progress.step)
+        run.gallery, bad = validation_gallery(config, model)
+        run.found_bad = [*without_files(config), *bad]
+    return run
 
 
 def _to(batch: TrainBatch, device: str) -> TrainBatch:
@@ -125,17 +130,55 @@ def _validate(run: Run) -> dict[str, float]:
         figures = report(rank_gallery(run.model, run.gallery), run.gallery.groups)
         # Exhaustive fine scores of all groups: the coarse list's own limit is a matter of k, not of training.
         fine = [value for name, value in figures.items() if name.endswith("_fine_r1")]
-        recall_1 = round(sum(fine) / len(fine), 3)
-        if recall_1 > run.progress.best_recall_1:
-            run.progress.best_recall_1, run.progress.best_step = recall_1, run.progress.step
-            save_bundle(run.model, run.model.config, run.out / BUNDLE, half=True)
-    _log(run, {**figures, "recall_1": recall_1})
-    return {**figures, "recall_1": recall_1, "step": run.progress.step}
+        figures["recall_1"] = round(sum(fine) / len(fine), 3)
+        if figures["recall_1"] > run.progress.best_recall_1:
+            run.progress.best_recall_1, run.progress.best_step = figures["recall_1"], run.progress.step
+            _store_bundle(run)
+    _log(run, figures, "validation")
+    return {**figures, "step": run.progress.step}
 
 
-def _log(run: Run, figures: dict[str, Any]) -> None:
-    values = {name: round(float(torch.as_tensor(value).detach()), 5) for name, value in figures.items()}
-    line = {"step": run.progress.step, "seconds": round(time.monotonic() - run.started, 1), **values}
-    run.out.mkdir(parents=True, exist_ok=True)
-    with (run.out / METRICS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+def _store_bundle(run: Run) -> None:
+    """The weights of now, fp16. Of a run only they change, in one object: the bundle is never of two steps."""
+    with tempfile.TemporaryDirectory(prefix="reelsift-") as folder:
+        save_bundle(run.model, run.model.config, Path(folder), half=True)
+        for name in (CONFIG_FILE, WEIGHTS_FILE):
+            run.store.upload(Path(folder) / name, f"{BUNDLE}/{name}")
+
+
+def _checkpoint(run: Run) -> None:
+    """What the run needs to go on, and what it has to tell so far; every worker must call it."""
+    for video in of_all_workers(run.found_bad):
+        run.progress.bad.setdefault(video.key, (video.reason, video.detail))
+    run.found_bad.clear()
+    if run.log is None:
+        return
+    run.log.save()
+    bad = run.progress.bad
+    if bad:
+        run.store.write(BAD_VIDEOS, as_lines(BadVideo(key, *why) for key, why in bad.items()))
+    save_checkpoint(run.store, run.model, run.optimizers, run.progress)
+
+
+def _log(run: Run, figures: dict[str, Tensor] | dict[str, float], group: str = "train") -> None:
+    if run.log is not None:
+        values = {name: round(float(torch.as_tensor(value).detach()), 5) for name, value in figures.items()}
+        run.log.add(group, run.progress.step, run.seconds, values)
+
+
+def _finish(run: Run, resumed_from: int) -> TrainSummary:
+    summary = TrainSummary(
+        out=run.config.out,
+        bundle=run.store.path(BUNDLE),
+        steps=run.progress.step,
+        resumed_from=resumed_from,
+        best_step=run.progress.best_step,
+        best_recall_1=run.progress.best_recall_1,
+        bad_videos=len(run.progress.bad),
+        parameters=sum(parameter.numel() for parameter in run.model.parameters()),
+        seconds=round(run.seconds, 1),
+    )
+    if run.log is not None:
+        run.log.close()
+        run.store.write(SUMMARY, summary.model_dump_json().encode() + b"\n")
+    return summary

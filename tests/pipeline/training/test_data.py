@@ -1,20 +1,15 @@
-import json
-
 import numpy as np
 import pytest
 import torch
 
-from jobs.data import main as data_command
 from pipeline.synthetic.render import render_frame
 from pipeline.synthetic.scene import sample_scene
 from pipeline.training.captioned import caption_pair
 from pipeline.training.degrade import jitter, through_codec
-from pipeline.training.folder_batches import FolderBatches, folder_gallery
-from pipeline.training.source import check_data
 from pipeline.training.synthetic_gallery import synthetic_gallery
-from schemas.errors import ConfigError, InputError
+from schemas.errors import ConfigError
 from schemas.training import TrainConfig
-from tests.pipeline.training.tiny import ARCHITECTURE, batches_of, tiny_model
+from tests.pipeline.training.tiny import batches_of, tiny_model
 
 
 def same(a, b):
@@ -76,45 +71,3 @@ def test_generated_validation_clips_have_a_gist_and_two_needles_each():
     assert gallery.pictures_BFHWC.shape == (3, 12, 32, 32, 3)
     assert gallery.groups == ["gist", "needle", "needle"] * 3
     assert gallery.clip_T.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    out = tmp_path_factory.mktemp("data") / "clips"
-    shape = ["--set", "size_px=32", "--set", "min_seconds=4", "--set", "max_seconds=4", "--set", "workers=1"]
-    data_command(["make", "--out", str(out), "--videos", "10", "--seed", "3", *shape])
-    return out
-
-
-def config(folder, **changes):
-    return TrainConfig.of({"data": str(folder), "out": "x", "architecture": ARCHITECTURE, "batch": 4, **changes})
-
-
-def test_a_folder_gives_each_training_video_once_an_epoch_over_all_workers(folder):
-    model = tiny_model()
-    lines = [json.loads(line) for line in (folder / "captions.jsonl").read_text().splitlines()]
-    train = {line["uri"] for line in lines if line["split"] == "train"}
-    sources = [FolderBatches.of(config(folder), model, 2, rank, world=2) for rank in range(2)]
-    assert set(sources[0].videos) == train
-    batches = [source(0) for source in sources]
-    pictures = torch.cat([batch.pictures_NHWC.view(2, 12, -1) for batch in batches])
-    assert len({tuple(clip.flatten().tolist()) for clip in pictures}) == 4
-    assert same(sources[0](0), batches[0])
-
-
-def test_validation_takes_the_validation_split_with_all_its_captions(folder):
-    gallery = folder_gallery(str(folder), "val", tiny_model(), clips=5)
-    assert len(gallery.captions) == 3 * len(gallery.pictures_BFHWC)
-    assert gallery.mask_BF.all()
-
-
-@pytest.mark.parametrize(("text", "says"), [("", "no video of split"), ("{", "JSON"), ('{"uri": "a"}', "line 1")])
-def test_a_folder_of_something_else_is_one_line(text, says, tmp_path):
-    (tmp_path / "captions.jsonl").write_text(text)
-    with pytest.raises(InputError, match=says):
-        check_data(config(tmp_path))
-
-
-def test_too_few_videos_for_a_batch_is_said(folder):
-    with pytest.raises(InputError, match="less than batch=64"):
-        FolderBatches.of(config(folder, batch=64), tiny_model(), 64, 0, 1)

@@ -41,8 +41,8 @@ def test_a_run_leaves_frozen_parameters_as_they_start_to_the_bit_averages_includ
     from pipeline.training.start import starting_model
 
     start = starting_model(config).state_dict()
-    stored = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    for state in (stored["model"], stored["averaged"]):
+    stored = torch.load(tmp_path / "checkpoints/step-00000002.pt", weights_only=True)
+    for state in (stored["model"], stored["progress"]["averaged"]):
         stayed = {name for name, tensor in state.items() if torch.equal(tensor, start[name])}
         learned = dict(starting_model(config).named_parameters())
         assert stayed & set(learned) == {name for name, p in learned.items() if not p.requires_grad}

@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import load_file
 
 from models.registry import load_model
-from pipeline.training.loop import BUNDLE, METRICS, train
+from pipeline.training.loop import BUNDLE, train
+from pipeline.training.run_log import METRICS
 from pipeline.training.source import validation_gallery
 from pipeline.training.validation import rank_gallery
 from schemas.errors import ConfigError, InputError, StorageError
@@ -55,7 +56,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(undisturbed, tmp_pa
         train(settings(tmp_path), tell=kill)
     summary = train(settings(tmp_path))
     assert (summary.resumed_from, summary.steps) == (2, 4)
-    weights = [torch.load(out / "checkpoint.pt", weights_only=True)["model"] for out in (whole, tmp_path)]
+    weights = [
+        torch.load(out / "checkpoints/step-00000004.pt", weights_only=True)["model"] for out in (whole, tmp_path)
+    ]
     assert all(torch.equal(weights[0][name], tensor) for name, tensor in weights[1].items())
 
 
@@ -75,7 +78,7 @@ def test_the_bundle_is_the_best_models_and_is_loaded_by_its_folder(undisturbed):
     model = load_model(summary.bundle)
     assert all(t.dtype == torch.float16 for t in load_file(out / BUNDLE / "model.safetensors").values())
     assert model.encode_text(["a red star"]).shape == (1, 16)
-    ranks = rank_gallery(model, validation_gallery(settings(out), model))
+    ranks = rank_gallery(model, validation_gallery(settings(out), model)[0])
     assert ranks.fine_T.min() >= 1
     assert ranks.fine_T.max() <= 3
 
