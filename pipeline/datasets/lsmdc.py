@@ -30,7 +30,7 @@ def read(folder: Path, split: str) -> Annotations:
     path = need_file(folder, FILES[split])
     texts: dict[str, list[str]] = {}
     for number, line in read_lines(path):
-        cells = line.split("\t")
+        cells = _unquoted(line).split("\t")
         if len(cells) != _COLUMNS:
             malformed(path, f"line {number}", f"{len(cells)} columns parted by tabs instead of {_COLUMNS}")
         if not cells[0].strip():
@@ -39,3 +39,12 @@ def read(folder: Path, split: str) -> Annotations:
     return annotate(
         texts, texts, path, "every sentence of a clip is a text; the splits of the challenge", COUNTS[split]
     )
+
+
+def _unquoted(line: str) -> str:
+    r"""The line itself; in some copies a spreadsheet has put quotes around lines that hold a comma.
+
+    >>> _unquoted('"a\tHe says ""now"", and leaves."')
+    'a\tHe says "now", and leaves.'
+    """
+    return line[1:].removesuffix('"').replace('""', '"') if line.startswith('"') else line

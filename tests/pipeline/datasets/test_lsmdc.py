@@ -35,6 +35,11 @@ def test_a_clip_of_several_lines_has_several_texts_and_quotes_stay(lsmdc, texts)
     assert texts(open_dataset(lsmdc.spec("lsmdc"), "val")) == {UP: ["SOMEONE nods."]}
 
 
+def test_lines_that_a_spreadsheet_quoted_are_read_all_the_same(lsmdc, texts):
+    lsmdc.text(TEST, '"' + line(JUNO, 'SOMEONE says ""now"", and goes.') + '"')
+    assert texts(open_dataset(lsmdc.spec("lsmdc"), "test")) == {JUNO: ['SOMEONE says "now", and goes.']}
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
