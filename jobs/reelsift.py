@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "search": "rank the clips of an index for a text",
     "serve": "answer searches over HTTP",
     "train": "train a model on captioned videos; run it again to go on where it stopped",
+    "model": "import a checkpoint of the public EERCF code, or show what a model is made of",
     "data": "make captioned videos, or copy the sample clips",
     "demo": "all of the above on sample videos, with nothing but this machine",
 }

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.config import ModelConfig
-from schemas.errors import UnknownModelError
+from schemas.errors import StorageError, UnknownModelError, UsageError
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -19,7 +22,11 @@ _NAMED = 3
 
 
 def weights_sha256(module: nn.Module) -> str:
-    """SHA-256 over names, types, shapes and bytes of a module's state, in name order."""
+    """SHA-256 over names, types, shapes and bytes of a module's state, in name order.
+
+    >>> weights_sha256(nn.LayerNorm(2))[:12]
+    'ea86495d8391'
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
@@ -54,18 +61,40 @@ def load_weights(module: nn.Module, path: Path) -> None:
         state: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
         raise UnknownModelError(f"cannot read weights {path}: {error}") from None
-    wanted = module.state_dict()
-    problems = [f"missing {name}" for name in sorted(set(wanted) - set(state))]
-    problems += [f"unknown {name}" for name in sorted(set(state) - set(wanted))]
-    problems += [
-        f"{name} is {tuple(state[name].shape)}, not {tuple(wanted[name].shape)}"
-        for name in sorted(set(wanted) & set(state))
-        if wanted[name].shape != state[name].shape
-    ]
-    if problems:
-        more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-        raise UnknownModelError(f"weights {path} do not fit the architecture: {'; '.join(problems[:_NAMED])}{more}")
+    tell_problems(fit_problems(module.state_dict(), state), f"weights {path} do not fit the architecture")
     module.load_state_dict(state)
+
+
+def fit_problems(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """What keeps tensors from being loaded: names that are missing or unknown, and shapes.
+
+    >>> fit_problems({"a": torch.zeros(2), "b": torch.zeros(1)}, {"a": torch.zeros(3), "c": torch.zeros(1)})
+    ['missing b', 'unknown c', 'a is (3,), not (2,)']
+    """
+    problems = [f"missing {name}" for name in sorted(set(wanted) - set(found))]
+    problems += [f"unknown {name}" for name in sorted(set(found) - set(wanted))]
+    return problems + [
+        f"{name} is {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}"
+        for name in sorted(set(wanted) & set(found))
+        if wanted[name].shape != found[name].shape
+    ]
+
+
+def tell_problems(problems: Sequence[str], what: str) -> None:
+    """Nothing, where there are none.
+
+    Raises:
+        UnknownModelError: the first problems of each kind, and how many more there are.
+    """
+    if not problems:
+        return
+    kinds: dict[str, list[str]] = {}
+    for problem in problems:
+        kind = problem.split()[0]
+        kinds.setdefault(kind if kind in {"missing", "unknown"} else "", []).append(problem)
+    told = [problem for group in kinds.values() for problem in group[:_NAMED]]
+    more = f"; and {len(problems) - len(told)} more" if len(problems) > len(told) else ""
+    raise UnknownModelError(f"{what}: {'; '.join(told)}{more}")
 
 
 def save_bundle(module: nn.Module, config: ModelConfig, folder: Path, *, half: bool = False) -> None:
@@ -81,6 +110,35 @@ def save_bundle(module: nn.Module, config: ModelConfig, folder: Path, *, half: b
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     if half:
         state = {name: t.half() if t.dtype == torch.float32 else t for name, t in state.items()}
-    save_file(state, folder / WEIGHTS_FILE)
+    _write_files(state, config, folder)
+
+
+def new_bundle(state: Mapping[str, Tensor], config: ModelConfig, folder: Path) -> None:
+    """Write a bundle that is there whole or not at all.
+
+    Args:
+        state: tensors by the model's names, of any float type.
+        config: the architecture.
+        folder: new, or empty.
+
+    Raises:
+        UsageError: the folder holds something.
+        StorageError: it cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists already: name a new folder, or remove it first")
+    part = folder.absolute().parent / f".{folder.name}.part-{os.getpid()}"
+    try:
+        part.mkdir(parents=True)
+        _write_files(state, config, part)
+        part.replace(folder)
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"cannot write the bundle {folder}: {error}") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write_files(state: Mapping[str, Tensor], config: ModelConfig, folder: Path) -> None:
+    save_file(dict(state), folder / WEIGHTS_FILE)
     values = config.model_copy(update={"seed": None}).model_dump(exclude_none=True)
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
