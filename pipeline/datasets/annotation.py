@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -45,7 +47,7 @@ def parse_json(text: str, path: Path, line: int | None) -> Any:
         InputError: it is no JSON.
     """
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         place = error.lineno if isinstance(error, json.JSONDecodeError) else 1
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
@@ -150,7 +152,7 @@ def find_file(folder: Path, *names: str) -> Path | None:
     """The first of these files that is in the folder, or in its subfolder `annotations`."""
     for name in names:
         for place in (folder / name, folder / "annotations" / name):
-            if place.is_file():
+            if os.path.isfile(place):  # unlike Path.is_file, false where access is denied
                 return place
     return None
 
@@ -187,3 +189,10 @@ def malformed(path: Path, place: str, why: str) -> NoReturn:
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is too large a number")
+    return value

@@ -1,5 +1,6 @@
 """The sets by name: `--data FOLDER` with a captions.jsonl, or `--data NAME:FOLDER`."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -87,9 +88,9 @@ def check_spec(spec: str) -> DataSpec:
         InputError: the folder does not exist, or lacks captions.jsonl where no set is named.
     """
     found = parse_spec(spec)
-    if not found.folder.is_dir():
+    if not os.path.isdir(found.folder):
         raise InputError(f"--data {spec}: there is no folder {found.folder}")
-    if found.name == CAPTIONS and not (found.folder / captions_file.CAPTIONS).is_file():
+    if found.name == CAPTIONS and not os.path.isfile(found.folder / captions_file.CAPTIONS):
         raise InputError(
             f"--data {spec}: {found.folder} holds no {captions_file.CAPTIONS}; "
             f"for a published set write NAME:FOLDER with NAME of {', '.join(PUBLISHED)}"

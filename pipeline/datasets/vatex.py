@@ -53,7 +53,8 @@ def _keys_beside(
         return _names(read_list(listing)), listing
     if split == "train":
         return tuple(texts), path
-    return tuple(key for key in texts if key not in frozenset(test)), path
+    named = frozenset(test)
+    return tuple(key for key in texts if key not in named), path
 
 
 def _names(listed: Iterable[str]) -> tuple[str, ...]:

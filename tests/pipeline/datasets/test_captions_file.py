@@ -89,6 +89,8 @@ def test_a_video_of_two_splits_is_refused(folder):
         ('{"uri": "a", "caption": "\\ud800", "split": "test"}', "line 2: 'caption' holds half a character"),
         ('{"uri": "a", "caption": "x", "split": "test", "start_s": "1"}', "line 2: start_s='1' is no time"),
         ('{"uri": "a", "caption": "x", "split": "test", "n": NaN}', "line 2: no JSON"),
+        ('{"uri": "a", "caption": "x", "split": "test", "n": 1e999}', "line 2: no JSON (1e999 is too large a number)"),
+        ('{"uri": "a", "caption": "x", "split": "test", "end_s": -1}', "line 2: end_s=-1 is no time"),
         ('{"uri": "a", "caption": "x", "split": "test", "group": 3}', "line 2: no text in 'group'"),
     ],
 )
