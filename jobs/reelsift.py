@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "index": "build, publish and list versions of an index over the tables",
     "search": "rank the clips of an index for a text",
     "serve": "answer searches over HTTP",
+    "evaluate": "figures of a model on captioned videos: recall, cost, and a page that shows them",
     "train": "train a model on captioned videos; run it again to go on where it stopped",
     "model": "import a checkpoint of the public EERCF code, or show what a model is made of",
     "data": "make captioned videos, or copy the sample clips",

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.candidates import RecallMode, unite
+from pipeline.candidates import unite
+from schemas.recall import RecallMode
 
 RECALL_DEPTHS = (1, 5, 10, 50)
 

@@ -46,7 +46,9 @@ def test_a_wheel_brings_the_four_names_only(wheel):
 def test_a_wheel_holds_every_source_and_the_shipped_model(wheel):
     sources = {path.relative_to(ROOT).as_posix() for name in NAMES for path in (ROOT / name).rglob("*.py")}
     bundles = {path.relative_to(ROOT).as_posix() for path in (ROOT / "models" / "bundles").rglob("*.*")}
-    assert sources | bundles <= set(wheel)
+    templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").rglob("*.jinja")}
+    assert sources | bundles | templates <= set(wheel)
+    assert templates
 
 
 def test_the_index_refuses_the_package():

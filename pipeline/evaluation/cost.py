@@ -7,7 +7,7 @@ models/scoring.py multiplies besides: the fold of the query, the frame mix A, an
 
 from dataclasses import dataclass
 
-from pipeline.candidates import RecallMode
+from schemas.recall import RecallMode
 from schemas.scoring import Fusion
 from schemas.tables import TokenShape
 
@@ -112,7 +112,7 @@ def rerank_macs(shape: TokenShape, fusion: Fusion) -> int:
 
 
 def query_macs(mode: RecallMode, shape: TokenShape, fusion: Fusion, clips: int, k: int) -> int:
-    """MACs of one query in two stages; with k = N it is the exhaustive search and needs no stage 1 but the coarse score.
+    """MACs of one query in two stages.
 
     >>> small = TokenShape(frames=2, patches=3, dim=4)
     >>> query_macs("coarse", small, Fusion(), clips=10, k=2)

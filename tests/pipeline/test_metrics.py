@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.candidates import RECALL_MODES, unite
+from pipeline.candidates import unite
 from pipeline.metrics import (
     candidate_order,
     dual_softmax,
@@ -12,6 +12,7 @@ from pipeline.metrics import (
     two_stage_ranks,
     united_order,
 )
+from schemas.recall import RECALL_MODES
 
 
 def diagonal(owner, items):
