@@ -6,17 +6,14 @@ ARCH/TAG              an open_clip architecture with a pretrained tag, for examp
 ARCH@FILE             an open_clip architecture with CLIP weights from a local file
 """
 
-import copy
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
-import open_clip
 import torch
 
-from models.config import OPENAI_MEAN, OPENAI_STD, ModelConfig, Preprocess
 from models.eercf import EercfModel
+from models.open_clip_models import load_open_clip
 from models.weights import CONFIG_FILE, WEIGHTS_FILE, load_weights, read_config, weights_sha256
 from schemas.errors import UnknownModelError
 
@@ -31,7 +28,11 @@ def shipped_models() -> list[str]:
 
 
 def canonical_model(name_or_path: str) -> str:
-    """The name to store: a bundle folder becomes its absolute path, so that it holds in other directories."""
+    """The name to store: a bundle folder becomes its absolute path, so that it holds in other directories.
+
+    >>> canonical_model("random-tiny"), canonical_model("ViT-B-32/openai"), canonical_model("ViT-B-32@/w.pt")
+    ('random-tiny', 'ViT-B-32/openai', 'ViT-B-32@/w.pt')
+    """
     folder = Path(name_or_path)
     if name_or_path in shipped_models() or not folder.is_dir():
         arch, at, file = name_or_path.partition("@")
@@ -54,7 +55,7 @@ def load_model(name_or_path: str, device: str = "cpu") -> EercfModel:
     elif Path(name_or_path).is_dir():
         model = _load_bundle(Path(name_or_path))
     else:
-        model = _load_open_clip(name_or_path)
+        model = _load_named(name_or_path)
     model.eval().requires_grad_(False)
     model.weights_sha256 = weights_sha256(model)
     model.model_id = f"{model.name}-{_identity(model)}"
@@ -81,57 +82,9 @@ def _load_bundle(folder: Path) -> EercfModel:
     return model
 
 
-def _load_open_clip(name: str) -> EercfModel:
-    arch, at, file = name.partition("@")
-    tag = ""
-    if not at:
-        arch, _, tag = name.partition("/")
-    architecture = open_clip.get_model_config(arch) if arch in open_clip.list_models() else None
-    if architecture is None:
+def _load_named(name: str) -> EercfModel:
+    model = load_open_clip(name)
+    if model is None:
         shipped = ", ".join(shipped_models())
         raise UnknownModelError(f"no model {name!r}: use one of {shipped}, a model folder, ARCH/TAG or ARCH@FILE")
-    architecture = copy.deepcopy(architecture)
-    pretrained = _pretrained(arch, tag, name) if not at else {}
-    if pretrained.get("quick_gelu"):
-        # OpenAI's weights were trained with QuickGELU; GELU would move every vector silently.
-        architecture["quick_gelu"] = True
-    size = architecture["vision_cfg"].get("image_size", 224)
-    preprocess = Preprocess(
-        image_size=size if isinstance(size, int) else size[0],
-        mean=pretrained.get("mean") or OPENAI_MEAN,
-        std=pretrained.get("std") or OPENAI_STD,
-        interpolation=pretrained.get("interpolation") or "bicubic",
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = EercfModel(ModelConfig(clip=architecture, preprocess=preprocess), f"{arch}-{tag or 'file'}")
-    _load_clip_weights(model, Path(file) if at else _download(pretrained, name), name)
     return model
-
-
-def _pretrained(arch: str, tag: str, name: str) -> dict[str, Any]:
-    tags = open_clip.list_pretrained_tags_by_model(arch)
-    if tag not in tags:
-        known = ", ".join(tags) or "none"
-        raise UnknownModelError(f"model {name!r}: {arch} has no pretrained tag {tag!r}; it has {known}")
-    return dict(open_clip.get_pretrained_cfg(arch, tag))
-
-
-def _download(pretrained: dict[str, Any], name: str) -> Path:
-    try:
-        return Path(open_clip.download_pretrained(pretrained))
-    except (OSError, RuntimeError, ValueError) as error:
-        text = " ".join(str(error).split())[:200]
-        raise UnknownModelError(f"model {name!r}: its weights cannot be fetched ({text}); use ARCH@FILE") from None
-
-
-def _load_clip_weights(model: EercfModel, path: Path, name: str) -> None:
-    if not path.is_file():
-        raise UnknownModelError(f"model {name!r}: no file {path}")
-    try:
-        open_clip.load_checkpoint(model.clip, str(path), strict=True, weights_only=True)
-    except Exception as error:  # noqa: BLE001
-        # torch, zipfile, pickle and safetensors each have their own class for "these are not weights".
-        text = " ".join(str(error).split())[:200]
-        raise UnknownModelError(f"model {name!r}: {path} does not hold its weights: {text}") from None
-    model.start_temporal_from_text()

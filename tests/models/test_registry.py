@@ -54,9 +54,12 @@ def test_weights_that_do_not_fit_are_named(bundle, tmp_path):
     [
         ("no-such-model", "random-tiny"),
         ("ViT-B-32/no-such-tag", "openai"),
-        ("RN50/openai", "plain ViT"),
+        ("RN50/openai", "plain CLIP ViT"),
+        ("ViT-B-16-SigLIP/webli", "custom_text"),
+        ("EVA02-B-16/merged2b_s8b_b131k", "not a plain CLIP ViT"),
+        ("ViT-H-14-378-quickgelu/dfn5b", "squash"),
         ("ViT-B-32@/no/such/file.safetensors", "no file"),
-        ("coca_ViT-B-32/laion2b_s13b_b90k", "not a plain CLIP"),
+        ("coca_ViT-B-32/laion2b_s13b_b90k", "not a plain CLIP ViT"),
     ],
 )
 def test_an_unknown_model_is_refused_with_what_to_use(name, says):
@@ -75,12 +78,12 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 def test_clip_weights_of_a_local_file_are_used(tmp_path):
     torch.manual_seed(2)
-    architecture = open_clip.get_model_config("ViT-B-32")
+    architecture = open_clip.get_model_config("ViT-S-32")
     source = open_clip.CLIP(**architecture)
     save_file({k: v.contiguous() for k, v in source.state_dict().items()}, tmp_path / "w.safetensors")
-    loaded = load_model(f"ViT-B-32@{tmp_path / 'w.safetensors'}")
+    loaded = load_model(f"ViT-S-32@{tmp_path / 'w.safetensors'}")
     assert torch.equal(loaded.clip.visual.proj, source.visual.proj)
-    assert loaded.token_shape.model_dump() == {"frames": 12, "patches": 49, "dim": 512}
+    assert loaded.token_shape.model_dump() == {"frames": 12, "patches": 49, "dim": 384}
     assert torch.equal(
         loaded.temporal.resblocks[0].attn.in_proj_weight, source.transformer.resblocks[0].attn.in_proj_weight
     )
@@ -93,7 +96,7 @@ def test_a_file_that_holds_no_weights_is_refused_not_unpickled(tmp_path):
 
     torch.save(Evil(), tmp_path / "evil.pt")
     with pytest.raises(UnknownModelError, match="does not hold"):
-        load_model(f"ViT-B-32@{tmp_path / 'evil.pt'}")
+        load_model(f"ViT-S-32@{tmp_path / 'evil.pt'}")
     assert not (tmp_path / "touched").exists()
 
 
