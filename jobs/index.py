@@ -24,6 +24,12 @@ def parsers() -> dict[str, CommandParser]:
     build.add_argument("--tables", metavar="URI", help="folder or s3://bucket/prefix of the tables")
     build.add_argument("--milvus", metavar="URI", help="http://host:port (default: Milvus Lite inside a local index)")
     build.add_argument("--codec", metavar="NAME", help="fp16 | fp32: how fine tokens are stored (default fp16)")
+    build.add_argument(
+        "--frames",
+        metavar="WHEN",
+        help="auto | yes | no: frame vectors, which find short moments (default auto: always on a server, and up to "
+        "100,000 frames in Milvus Lite)",
+    )
     show = CommandParser("index list", "Show the versions of an index.", "reelsift index list --index index/")
     switch = CommandParser(
         "index publish",
@@ -58,7 +64,7 @@ def _build(parser: CommandParser, argv: Sequence[str]) -> None:
     from pipeline.index.build import build_index  # noqa: PLC0415
 
     started = time.monotonic()
-    summary = build_index(config, _reporter())
+    summary = build_index(config, _reporter(), lambda line: print(line, flush=True))
     print(f"{_line(summary)} in {time.monotonic() - started:.1f} s", flush=True)
     print(f"next: reelsift index publish --index {config.index} --version {summary.version}", flush=True)
     if args.json:
@@ -89,8 +95,9 @@ def _list(parser: CommandParser, argv: Sequence[str]) -> None:
 
 def _line(summary: IndexSummary) -> str:
     state = "live" if summary.live else "not live"
+    frames = f"{summary.frame_rows} frame vectors" if summary.frame_rows else "no frame vectors"
     return (
-        f"version {summary.version} ({state}): {summary.clips} clips of model {summary.model_id}, codec "
+        f"version {summary.version} ({state}): {summary.clips} clips of model {summary.model_id}, {frames}, codec "
         f"{summary.codec}, {summary.bytes_per_clip} bytes a clip, collection {summary.collection}"
     )
 

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from rich.cells import cell_len
@@ -33,6 +33,11 @@ def parsers() -> dict[str, CommandParser]:
     parser.add_argument("--k", type=int, metavar="N", help=f"how many clips to show (default 10, at most {MAX_K})")
     parser.add_argument(
         "--recall-k", type=int, metavar="N", help=f"how many candidates are reranked (default 50, at most {MAX_K})"
+    )
+    parser.add_argument(
+        "--recall",
+        metavar="MODE",
+        help="coarse | frames | both: how candidates are found (default: both, if the index has frame vectors)",
     )
     return {"search": parser}
 
@@ -98,8 +103,21 @@ def show(result: SearchResult) -> None:
         print(plain_table(result.hits))
     if any(hit.stage == "coarse" for hit in result.hits):
         print("(scores in brackets: coarse, beyond --recall-k)")
-    stages = ", ".join(f"{name} {ms:.1f}" for name, ms in result.timings_ms.items())
-    print(f"index version {result.version}; ms: {stages}", flush=True)
+    print(f"index version {result.version}, recall {result.recall}; ms: {stages(result.timings_ms)}", flush=True)
+
+
+def stages(timings_ms: Mapping[str, float]) -> str:
+    """Times of the stages, the parts of one in brackets behind it.
+
+    >>> stages({"recall": 9.0, "recall_frames": 5.0, "recall_coarse": 3.0, "total": 9.5})
+    'recall 9.0 (frames 5.0, coarse 3.0), total 9.5'
+    """
+    told = []
+    for name, ms in timings_ms.items():
+        parts = [f"{part[len(name) + 1 :]} {t:.1f}" for part, t in timings_ms.items() if part.startswith(f"{name}_")]
+        if name.split("_")[0] == name:
+            told.append(f"{name} {ms:.1f}" + (f" ({', '.join(parts)})" if len(parts) > 1 else ""))
+    return ", ".join(told)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -113,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     searcher = Searcher.open(config.index)
     try:
-        result = searcher.search(query, config.k, config.recall_k)
+        result = searcher.search(query, config.k, config.recall_k, config.recall)
     finally:
         searcher.close()
     show(result)

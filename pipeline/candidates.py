@@ -4,14 +4,12 @@ A coarse vector is the mean of a clip and forgets a moment of two seconds; the v
 `frames` ranks a clip by its best raw frame, max_f t . n(f_f) over its real frames.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice, zip_longest
-from typing import Final, Literal, TypeVar, get_args
 
-RecallMode = Literal["coarse", "frames", "both"]
-RECALL_MODES: Final[tuple[RecallMode, ...]] = get_args(RecallMode)
+from schemas.recall import RECALL_MODES, RecallMode
 
-_Key = TypeVar("_Key", bound=Hashable)
+__all__ = ["RECALL_MODES", "RecallMode", "unite"]
 
 
 def unite(coarse: Sequence[str], frames: Sequence[str], limit: int) -> list[str]:
@@ -32,14 +30,5 @@ def unite(coarse: Sequence[str], frames: Sequence[str], limit: int) -> list[str]
     >>> unite(["a", "b"], [], 4)
     ['a', 'b']
     """
-    in_turn = (key for pair in zip_longest(coarse, frames) for key in pair if key is not None)
-    return first_distinct(in_turn, limit)
-
-
-def first_distinct(keys: Iterable[_Key], limit: int) -> list[_Key]:
-    """The first `limit` different keys, in order.
-
-    >>> first_distinct("abacad", 3)
-    ['a', 'b', 'c']
-    """
-    return list(islice(dict.fromkeys(keys), limit))
+    in_turn = (clip_id for pair in zip_longest(coarse, frames) for clip_id in pair if clip_id is not None)
+    return list(islice(dict.fromkeys(in_turn), limit))

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.index.vector_store import CoarseHit
+from pipeline.index.hits import CoarseHit
 from schemas.errors import UsageError
 from schemas.http import MAX_QUERY_CHARS
+from schemas.manifest import VersionManifest
+from schemas.recall import RecallMode
 from schemas.results import SearchHit
 
 FINE, COARSE = "fine", "coarse"
@@ -18,7 +20,7 @@ SCORE_DECIMALS = 6
 
 @dataclass(frozen=True)
 class EncodedQuery:
-    """One text: t (D, float32, unit) for stage 2, and q = G^T t (D, float32), what Milvus is searched with."""
+    """One text: t (D, float32, unit) for frames and stage 2, and q = G^T t (D, float32) for coarse vectors."""
 
     text_D: np.ndarray
     query_D: np.ndarray
@@ -53,6 +55,22 @@ def clean_query(text: str) -> str:
     return query
 
 
+def choose_recall(asked: RecallMode | None, manifest: VersionManifest) -> RecallMode:
+    """How stage 1 finds candidates: as asked, else in every way that the version is built for.
+
+    Raises:
+        UsageError: frames are asked for, and the version has no frame vectors.
+    """
+    if asked is None:
+        return "both" if manifest.frames else "coarse"
+    if asked != "coarse" and not manifest.frames:
+        raise UsageError(
+            f"index version {manifest.version} has no frame vectors, so recall {asked!r} cannot be: take 'coarse', or "
+            "build and publish a version with 'reelsift index build --frames yes'"
+        )
+    return asked
+
+
 def now() -> float:
     """A point in time for `elapsed_ms`."""
     return time.perf_counter()
@@ -72,7 +90,7 @@ def ranked(hits: Sequence[CoarseHit], scored: Reranked, k: int) -> list[SearchHi
     """The answer: the reranked clips by final score, then the others by coarse score; ties by clip_id.
 
     Args:
-        hits: the recalled clips in coarse order; the first len(scored.scores) of them were reranked.
+        hits: the recalled clips; the first len(scored.scores) of them were reranked.
         scored: stage 2's result.
         k: how many to return.
     """

@@ -1,8 +1,8 @@
 """Text to ranked clips, in one process.
 
 The Serve deployments run the same stages in several processes. Both give the same list, because both encode a text
-alone (`pipeline.query_encoding`), score candidates in the same blocks (`pipeline.retrieval`) and order them by the
-same rule (`pipeline.ranking`).
+alone (`pipeline.query_encoding`), find candidates in the same way (`pipeline.recall`), score them in the same blocks
+(`pipeline.rerank`) and order them by the same rule (`pipeline.ranking`).
 """
 
 from typing import Self
@@ -12,10 +12,12 @@ from pipeline.index.fine_store import FineStore
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import live_manifest, version_store
 from pipeline.query_encoding import encode_query, load_version_model
-from pipeline.ranking import clean_query, elapsed_ms, now, ranked
-from pipeline.retrieval import recall, rerank
+from pipeline.ranking import choose_recall, clean_query, elapsed_ms, now, ranked
+from pipeline.recall import recall
+from pipeline.rerank import rerank
 from pipeline.storage import Store
 from schemas.manifest import VersionManifest
+from schemas.recall import RecallMode
 from schemas.results import SearchResult
 
 
@@ -54,34 +56,35 @@ class Searcher:
             fine.close()
             raise
 
-    def search(self, query: str, k: int, recall_k: int) -> SearchResult:
+    def search(self, query: str, k: int, recall_k: int, mode: RecallMode | None = None) -> SearchResult:
         """The k best clips for a text.
 
         Args:
             query: any text; surrounding white space is dropped.
             k: how many clips to return; fewer come when the index holds fewer.
-            recall_k: how many candidates of stage 1 are reranked.
+            recall_k: how many candidates of stage 1 are reranked, in any mode.
+            mode: how stage 1 finds them; None for both ways where the version has frame vectors, else coarse.
 
         Raises:
-            UsageError: the query is empty or too long.
+            UsageError: the query is empty or too long, or the version cannot recall that way.
             IndexCorruptError: the stores disagree.
             VectorStoreError: Milvus is away.
         """
         query = clean_query(query)
+        mode = choose_recall(mode, self.manifest)
         begin = start = now()
         encoded = encode_query(self._model, query)
         encode_ms = elapsed_ms(start)
-        start = now()
-        hits = recall(self._vectors, self.manifest.collection, encoded.query_D, max(k, recall_k))
-        recall_ms = elapsed_ms(start)
-        scored = rerank(encoded.text_D, hits[:recall_k], self._fine, self.manifest.scoring)
+        found = recall(self._vectors, self.manifest, encoded, mode, k, recall_k)
+        scored = rerank(encoded.text_D, found.candidates, self._fine, self.manifest.scoring)
         return SearchResult(
             query=query,
             version=self.manifest.version,
-            hits=ranked(hits, scored, k),
+            recall=mode,
+            hits=ranked(found.hits, scored, k),
             timings_ms={
                 "encode": encode_ms,
-                "recall": recall_ms,
+                **found.timings_ms,
                 "read": scored.read_ms,
                 "score": scored.score_ms,
                 "total": elapsed_ms(begin),

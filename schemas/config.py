@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from schemas.errors import ConfigError
 from schemas.http import MAX_K
+from schemas.recall import FramesSetting, RecallMode
 
 DEFAULT_MODEL = "reelsift-tiny"
 _FIXED_CLIPS = re.compile(r"fixed:(\d+(?:\.\d+)?)")
@@ -74,6 +75,7 @@ class IndexConfig(Config):
     index: str = Field(min_length=1)
     milvus: str | None = None
     codec: str = Field(default="fp16", pattern="^(fp16|fp32)$")
+    frames: FramesSetting = "auto"
     shard_bytes: int = Field(default=256 << 20, ge=1 << 12)
     batch_rows: int = Field(default=512, ge=1)
 
@@ -97,6 +99,7 @@ class SearchConfig(Config):
     index: str = Field(min_length=1)
     k: int = Field(default=10, ge=1, le=MAX_K)
     recall_k: int = Field(default=50, ge=1, le=MAX_K)
+    recall: RecallMode | None = None
 
 
 class ServeConfig(Config):

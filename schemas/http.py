@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from schemas.recall import RecallMode
+
 MAX_QUERY_CHARS = 2000
 MAX_K = 1000
 
@@ -20,6 +22,11 @@ class SearchRequest(BaseModel):
     query: QueryText
     k: int = Field(default=10, ge=1, le=MAX_K, strict=True)
     recall_k: int = Field(default=50, ge=1, le=MAX_K, strict=True)
+    recall: RecallMode | None = Field(
+        default=None,
+        description="How candidates are found: by their coarse vector, by their best frame, or by both (the default "
+        "where the index has frame vectors, else coarse).",
+    )
 
 
 class ErrorDetail(BaseModel):
@@ -37,10 +44,11 @@ class ErrorBody(BaseModel):
 
 
 class IndexInfo(BaseModel):
-    """Body of GET /v1/index. `version` is None while nothing is published."""
+    """Body of GET /v1/index. `version` is None while nothing is published; `frame_rows` 0 without frame vectors."""
 
     version: int | None
     clips: int
+    frame_rows: int
     model_id: str | None
     codec: str | None
     collection: str | None

@@ -25,11 +25,23 @@ class FineShard(BaseModel):
     sha256: str
 
 
+class FramesCollection(BaseModel):
+    """The collection of frame vectors: one row a real frame."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    collection: str
+    rows: int
+    index_type: str
+
+
 class VersionManifest(BaseModel):
     """One immutable version of an index. It is written last: a version without it was never built.
 
     `milvus` is the server's URI, or "lite" for the Milvus Lite directory inside INDEX; a token never stands here.
     `model` is what `models.registry.load_model` takes, `model_id` what the loaded model must prove to be.
+    `frames` is None for a version without frame vectors. `bytes_per_clip` is all that a clip costs on average: its
+    fine record, its coarse vector, and its frame vectors where there are any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +59,7 @@ class VersionManifest(BaseModel):
     index_type: str
     milvus: str
     collection: str
+    frames: FramesCollection | None = None
     alias: str
     clips: int
     videos: int
@@ -54,6 +67,11 @@ class VersionManifest(BaseModel):
     shards: list[FineShard]
     tables: str
     created_utc: str
+
+    @property
+    def frame_rows(self) -> int:
+        """How many frame vectors there are."""
+        return self.frames.rows if self.frames else 0
 
 
 class LivePointer(BaseModel):

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.recall import RecallMode
+
 
 class Result(BaseModel):
     """Base of all results: immutable, no unknown keys."""
@@ -37,10 +39,11 @@ class StatusSummary(Result):
 
 
 class IndexSummary(Result):
-    """One version of an index."""
+    """One version of an index. `frame_rows` is 0 for one without frame vectors."""
 
     version: int
     clips: int
+    frame_rows: int
     collection: str
     bytes_per_clip: int
     codec: str
@@ -77,10 +80,15 @@ class SearchHit(Result):
 
 
 class SearchResult(Result):
-    """The answer to one query: `reelsift search --json` and `POST /v1/search` alike."""
+    """The answer to one query: `reelsift search --json` and `POST /v1/search` alike.
+
+    `recall` is how the candidates were found. In `timings_ms`, "recall" is all of stage 1; "recall_coarse",
+    "recall_frames" and "recall_lookup" are the parts of it that this query needed.
+    """
 
     query: str
     version: int
+    recall: RecallMode
     hits: list[SearchHit]
     timings_ms: dict[str, float]
     degraded: list[str]

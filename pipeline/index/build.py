@@ -1,16 +1,13 @@
 """Builds a version of an index from tables: fine shards and Milvus rows, task by task, and the manifest last."""
 
 import contextlib
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,29 +17,35 @@ from pipeline.index.build_lock import only_build
 from pipeline.index.collection_schema import METRIC, index_type_for
 from pipeline.index.fine_layout import record_dtype
 from pipeline.index.fine_writer import FineWriter
-from pipeline.index.naming import alias_name, collection_name, index_id
+from pipeline.index.frames_choice import choose_frames
+from pipeline.index.milvus_connection import check_milvus
+from pipeline.index.milvus_rows import clip_rows, frame_rows
+from pipeline.index.naming import alias_name, collection_name, frames_name, index_id
 from pipeline.index.unfinished import mark, remove, remove_unfinished, unmark
-from pipeline.index.vector_store import VectorStore, check_milvus
+from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import live_version, next_version, summary_of, version_store
 from pipeline.storage import Store
 from pipeline.tables import iter_clips, read_videos, require_info
 from schemas.config import IndexConfig
 from schemas.errors import IndexCorruptError, ModelMismatchError, ReelsiftError, StorageError
-from schemas.manifest import FINE_DIR, LITE, MANIFEST, FineShard, VersionManifest
+from schemas.manifest import FINE_DIR, LITE, MANIFEST, FineShard, FramesCollection, VersionManifest
 from schemas.results import IndexSummary
 from schemas.tables import TablesInfo
 
 # rows written so far, rows expected, what is being done
 Progress = Callable[[int, int, str], None]
-_NAMES = ("clip_id", "video_id", "uri", "start_s", "end_s")
+Say = Callable[[str], None]
 
 
-def build_index(config: IndexConfig, progress: Progress = lambda done, total, doing: None) -> IndexSummary:
+def build_index(
+    config: IndexConfig, progress: Progress = lambda done, total, doing: None, say: Say = lambda line: None
+) -> IndexSummary:
     """Build the next version. It is not live until it is published.
 
     Args:
         config: the settings of the job.
         progress: called from time to time.
+        say: called with each choice that was made for the user, in one line.
 
     Raises:
         UsageError: Milvus Lite for an index in an object store.
@@ -59,14 +62,16 @@ def build_index(config: IndexConfig, progress: Progress = lambda done, total, do
     expected = _clips_a_video(tables)
     total = sum(expected.values())
     model = _model_of(info)
+    frames = choose_frames(config.frames, milvus, total, info.token_shape.frames)
     with _opened(milvus, index) as vectors, only_build(index):
         remove_unfinished(index, milvus, vectors)
         version = next_version(index)
         build = _Build(index, version, vectors, info, config, lambda done, doing: progress(done, total, doing))
-        build.refuse_foreign_collection()
+        build.refuse_foreign_collections()
+        say(f"frame vectors: {'yes' if frames.made else 'no'} ({frames.why})")
         mark(index, version, milvus, build.collection)
         try:
-            shards = build.write(tables, index_type_for(total))
+            shards = build.write(tables, with_frames=frames.made)
             build.verify(shards, expected)
             manifest = build.manifest(shards, model, tables, milvus)
             if not index.create(f"versions/{version}/{MANIFEST}", manifest.model_dump_json(indent=1).encode()):
@@ -131,20 +136,26 @@ class _Build:
         self._progress = progress
         self._clip_ids: list[pa.Array] = []
         self._clips_a_video: Counter[str] = Counter()
-        self._index_type = ""
+        self._frames: str | None = None
+        self._frame_rows = 0
 
-    def refuse_foreign_collection(self) -> None:
+    def refuse_foreign_collections(self) -> None:
         """A copy of this index may use the same Milvus; what it has there is not ours to replace."""
-        if self.collection in self._vectors.collections():
-            raise IndexCorruptError(
-                f"Milvus ({self._vectors.place}) has a collection {self.collection} that this index did not make; "
-                "is there a copy of the index? Build into a new --index"
-            )
+        present = self._vectors.collections()
+        for name in (self.collection, frames_name(self.collection)):
+            if name in present:
+                raise IndexCorruptError(
+                    f"Milvus ({self._vectors.place}) has a collection {name} that this index did not make; "
+                    "is there a copy of the index? Build into a new --index"
+                )
 
-    def write(self, tables: Store, index_type: str) -> list[FineShard]:
-        """Write all clips into the shards and into Milvus."""
-        self._index_type = index_type
-        self._vectors.create(self.collection, self._info.token_shape.dim)
+    def write(self, tables: Store, *, with_frames: bool) -> list[FineShard]:
+        """Write all clips into the shards and into Milvus, and their frames into Milvus if they are wanted."""
+        dim = self._info.token_shape.dim
+        self._vectors.create(self.collection, dim)
+        if with_frames:
+            self._frames = frames_name(self.collection)
+            self._vectors.create_frames(self._frames, dim)
         with self._shard_folder() as (folder, finished):
             writer = FineWriter(folder, self._info.token_shape, self._config.codec, self._config.shard_bytes, finished)
             try:
@@ -153,9 +164,15 @@ class _Build:
                 shards = writer.close()
             finally:
                 writer.abort()
-        self._progress(self._clips_a_video.total(), f"making the {index_type} index")
-        self._vectors.flush_and_load(self.collection, index_type)
+        self._index(self.collection, self._clips_a_video.total(), "clips")
+        if self._frames:
+            self._index(self._frames, self._frame_rows, "frames")
         return shards
+
+    def _index(self, collection: str, rows: int, what: str) -> None:
+        index_type = index_type_for(rows)
+        self._progress(self._clips_a_video.total(), f"making the {index_type} index of {what}")
+        self._vectors.flush_and_load(collection, index_type)
 
     @contextmanager
     def _shard_folder(self) -> Iterator[tuple[Path, Callable[[Path], None]]]:
@@ -174,10 +191,20 @@ class _Build:
     def _write_task(self, table: pa.Table, writer: FineWriter) -> None:
         for start in range(0, len(table), self._config.batch_rows):
             part = table.slice(start, self._config.batch_rows)
-            self._vectors.insert(self.collection, milvus_rows(part, writer.append(part)))
+            self._vectors.insert(self.collection, clip_rows(part, writer.append(part)))
+            if self._frames:
+                self._write_frames(self._frames, part)
             self._clip_ids.append(part["clip_id"].combine_chunks())
             self._clips_a_video.update(part["video_id"].to_pylist())
             self._progress(self._clips_a_video.total(), "writing clips")
+
+    def _write_frames(self, collection: str, part: pa.Table) -> None:
+        shape = self._info.token_shape
+        rows = frame_rows(part, shape.frames, shape.dim)
+        # The rows of a call stay few: a message to Milvus has a largest size.
+        for start in range(0, len(rows), self._config.batch_rows):
+            self._vectors.insert(collection, rows[start : start + self._config.batch_rows])
+        self._frame_rows += len(rows)
 
     def verify(self, shards: list[FineShard], expected: dict[str, int]) -> None:
         """Compare the counts of the tables, of Milvus and of the shards.
@@ -205,10 +232,15 @@ class _Build:
             raise IndexCorruptError(
                 f"the tables hold {len(ids)} clips, Milvus {rows}, the shards {records}: nothing was kept, build again"
             )
+        if self._frames and (found := self._vectors.count(self._frames)) != self._frame_rows:
+            raise IndexCorruptError(
+                f"the tables hold {self._frame_rows} frames, Milvus {found}: nothing was kept, build again"
+            )
 
     def manifest(self, shards: list[FineShard], model: EercfModel, tables: Store, milvus: str) -> VersionManifest:
         """What binds all that was written."""
-        shape = self._info.token_shape
+        shape, clips = self._info.token_shape, self._clips_a_video.total()
+        vector_bytes = 4 * shape.dim
         return VersionManifest(
             version=self._version,
             model=self._info.model,
@@ -219,31 +251,24 @@ class _Build:
             scoring=model.scoring,
             codec=self._config.codec,
             metric=METRIC,
-            index_type=self._index_type,
+            index_type=index_type_for(clips),
             milvus=milvus,
             collection=self.collection,
+            frames=self._frames_collection(),
             alias=self._alias,
-            clips=sum(shard.clips for shard in shards),
+            clips=clips,
             videos=len(self._clips_a_video),
-            bytes_per_clip=record_dtype(shape, self._config.codec).itemsize + 4 * shape.dim,
+            bytes_per_clip=record_dtype(shape, self._config.codec).itemsize
+            + vector_bytes
+            + round(vector_bytes * self._frame_rows / clips),
             shards=shards,
             tables=tables.root,
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-
-def milvus_rows(table: pa.Table, addresses: list[tuple[int, int]]) -> list[dict[str, Any]]:
-    """Clips as rows of `VectorStore.insert`.
-
-    Args:
-        table: rows of `schemas.tables.clips_schema`.
-        addresses: shard and row of each.
-    """
-    vectors = np.asarray(table["coarse"].combine_chunks().flatten(), np.float32).reshape(len(table), -1)
-    columns = {name: table[name].to_pylist() for name in _NAMES}
-    metadata = [json.loads(text) for text in table["metadata"].to_pylist()]
-    return [
-        {name: column[i] for name, column in columns.items()}
-        | {"shard": shard, "row": row, "metadata": metadata[i], "v": vectors[i]}
-        for i, (shard, row) in enumerate(addresses)
-    ]
+    def _frames_collection(self) -> FramesCollection | None:
+        if not self._frames:
+            return None
+        return FramesCollection(
+            collection=self._frames, rows=self._frame_rows, index_type=index_type_for(self._frame_rows)
+        )

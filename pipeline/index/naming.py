@@ -34,6 +34,15 @@ def collection_name(identity: str, version: int) -> str:
     return f"{alias_name(identity)}_v{version}"
 
 
+def frames_name(collection: str) -> str:
+    """The collection of frames beside one of clips.
+
+    >>> frames_name("reelsift_1f_v3")
+    'reelsift_1f_v3_frames'
+    """
+    return f"{collection}_frames"
+
+
 def alias_name(identity: str) -> str:
     """The alias that leads to the live version.
 

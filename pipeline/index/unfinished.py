@@ -1,6 +1,7 @@
 """What a build leaves when it is killed, and how the next one finds and removes it.
 
-A build first writes INDEX/versions/<n>/building.json, which names its collection, and removes it after the manifest.
+A build first writes INDEX/versions/<n>/building.json, which names its collection of clips (that of frames is named
+after it), and removes it after the manifest.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import logging
 import shutil
 from pathlib import Path
 
+from pipeline.index.naming import frames_name
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import folder_numbers, version_store
 from pipeline.storage import Store
@@ -46,7 +48,7 @@ def remove_unfinished(index: Store, milvus: str, vectors: VectorStore) -> None:
 
 
 def remove(index: Store, version: int, milvus: str, vectors: VectorStore) -> None:
-    """Remove an unfinished version: its collection, its shards, and last what tells that they were there."""
+    """Remove an unfinished version: its collections, its shards, and last what tells that they were there."""
     store = version_store(index, version)
     if store.exists(MANIFEST):
         store.delete(MARKER)
@@ -71,7 +73,7 @@ def remove(index: Store, version: int, milvus: str, vectors: VectorStore) -> Non
 
 def _drop(index: Store, collection: str, there: str, milvus: str, vectors: VectorStore) -> None:
     if there == milvus:
-        vectors.drop(collection)
+        _drop_both(vectors, collection)
         return
     try:
         other = VectorStore.open(there, index.root)
@@ -79,6 +81,11 @@ def _drop(index: Store, collection: str, there: str, milvus: str, vectors: Vecto
         logger.warning("collection %s of an unfinished build stays behind: %s", collection, error)
         return
     try:
-        other.drop(collection)
+        _drop_both(other, collection)
     finally:
         other.close()
+
+
+def _drop_both(vectors: VectorStore, collection: str) -> None:
+    vectors.drop(frames_name(collection))
+    vectors.drop(collection)

@@ -121,7 +121,7 @@ def publish(index: Store, version: int | None = None) -> IndexSummary:
     _check_shards(index, manifest)
     vectors = VectorStore.open(manifest.milvus, index.root)
     try:
-        _check_collection(vectors, manifest)
+        _check_collections(vectors, manifest)
         vectors.set_alias(manifest.alias, manifest.collection)
     finally:
         vectors.close()
@@ -156,12 +156,17 @@ def _check_shards(index: Store, manifest: VersionManifest) -> None:
             raise IndexCorruptError(f"{store.path(f'{FINE_DIR}/{shard.name}')} is missing: build the index anew")
 
 
-def _check_collection(vectors: VectorStore, manifest: VersionManifest) -> None:
+def _check_collections(vectors: VectorStore, manifest: VersionManifest) -> None:
+    expected = {manifest.collection: (manifest.clips, "clips")}
+    if manifest.frames:
+        expected[manifest.frames.collection] = (manifest.frames.rows, "frames")
     where = f"version {manifest.version}: Milvus ({vectors.place})"
-    if manifest.collection not in vectors.collections():
-        raise IndexCorruptError(f"{where} has no collection {manifest.collection}: build the index anew")
-    count = vectors.count(manifest.collection)
-    if count != manifest.clips:
-        raise IndexCorruptError(
-            f"{where} holds {count} clips in {manifest.collection}, the manifest says {manifest.clips}: build anew"
-        )
+    present = vectors.collections()
+    for collection, (rows, what) in expected.items():
+        if collection not in present:
+            raise IndexCorruptError(f"{where} has no collection {collection}: build the index anew")
+        count = vectors.count(collection)
+        if count != rows:
+            raise IndexCorruptError(
+                f"{where} holds {count} {what} in {collection}, the manifest says {rows}: build anew"
+            )

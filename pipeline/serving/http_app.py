@@ -76,8 +76,9 @@ def _add_search(app: FastAPI, backend: Backend) -> None:
     async def search(request: Annotated[SearchRequest, Body()]) -> SearchResult:
         """Rank clips for a text.
 
-        The `recall_k` best clips of the coarse stage are scored finely and rank above all others. Scores leave out
-        the factor exp(logit_scale). The stages of `timings_ms` are work; what `total` has more is passed between.
+        The `recall_k` candidates of the first stage are scored finely and rank above all others. Scores leave out
+        the factor exp(logit_scale). The stages of `timings_ms` are work, those named `recall_...` parts of `recall`;
+        what `total` has more is passed between.
         """
         return await backend.search(_cleaned(request))
 

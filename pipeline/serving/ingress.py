@@ -10,16 +10,18 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import DeploymentUnavailableError
 
 from pipeline.index.versions import live_manifest
-from pipeline.ranking import elapsed_ms, now
+from pipeline.ranking import choose_recall, elapsed_ms, now
 from pipeline.serving.envelope import App, Envelope
-from pipeline.serving.errors import Failure, FailureError, failure
+from pipeline.serving.errors import INVALID_REQUEST, Failure, FailureError, failure
 from pipeline.serving.follower import Follower
 from pipeline.serving.http_app import build_app
 from pipeline.serving.messages import Answer, Encoded
 from pipeline.storage import Store
 from schemas.config import ServeConfig
+from schemas.errors import UsageError
 from schemas.http import IndexInfo, SearchRequest
 from schemas.manifest import VersionManifest
+from schemas.recall import RecallMode
 from schemas.results import SearchResult
 
 POLL_S = 2.0
@@ -60,32 +62,36 @@ class Ingress:
         """Answer one query from the version that is live now.
 
         Raises:
-            FailureError: nothing is published, or too many searches are under way.
+            FailureError: nothing is published, too many searches are under way, or the version cannot recall in the
+                way that is asked for.
             TimeoutError: it took longer than the limit.
             ReelsiftError: a part of the index is away or damaged.
         """
         if self._in_flight >= MAX_IN_FLIGHT:
             raise FailureError(failure(429, "overloaded", f"{MAX_IN_FLIGHT} searches are under way: try again"))
         manifest = self._follower.current()
+        mode = _mode(request.recall, manifest)
         self._in_flight += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._search(manifest.version, request.query, request.k, request.recall_k)
+                return await self._search(manifest.version, request, mode)
         finally:
             self._in_flight -= 1
 
-    async def _search(self, version: int, query: str, k: int, recall_k: int) -> SearchResult:
+    async def _search(self, version: int, request: SearchRequest, mode: RecallMode) -> SearchResult:
         begin = now()
-        encoded: Encoded = await _call(self._encoder.encode, version, query)
-        answer: Answer = await _call(self._reranker.answer, version, encoded.vectors, k, recall_k)
+        encoded: Encoded = await _call(self._encoder.encode, version, request.query)
+        answer: Answer = await _call(self._reranker.answer, version, encoded.vectors, request.k, request.recall_k, mode)
         timings_ms = {"encode": encoded.encode_ms, **answer.timings_ms, "total": elapsed_ms(begin)}
-        return SearchResult(query=query, version=version, hits=answer.hits, timings_ms=timings_ms, degraded=[])
+        return SearchResult(
+            query=request.query, version=version, recall=mode, hits=answer.hits, timings_ms=timings_ms, degraded=[]
+        )
 
     async def index(self) -> IndexInfo:
         """What new requests are answered from."""
         manifest = self._follower.manifest
         if manifest is None:
-            return IndexInfo(version=None, clips=0, model_id=None, codec=None, collection=None)
+            return IndexInfo(version=None, clips=0, frame_rows=0, model_id=None, codec=None, collection=None)
         return IndexInfo(**{name: getattr(manifest, name) for name in IndexInfo.model_fields})
 
     async def trouble(self) -> Failure | None:
@@ -100,6 +106,13 @@ class Ingress:
 
     async def _check(self, manifest: VersionManifest) -> None:
         await _call(self._reranker.check, manifest.version)
+
+
+def _mode(asked: RecallMode | None, manifest: VersionManifest) -> RecallMode:
+    try:
+        return choose_recall(asked, manifest)
+    except UsageError as error:
+        raise FailureError(failure(422, INVALID_REQUEST, str(error), "recall")) from None
 
 
 async def _call(method: Any, *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Deployment of both searches of a query: recall in Milvus, then the rerank beside the fine store.
+"""Deployment of both stages of a query: recall in Milvus, then the rerank beside the fine store.
 
 They share a process because the candidates of the one are the input of the other: a hop between them would cost
 more than the work. It also keeps Milvus Lite, which runs in Python inside the process that opened it first, away
@@ -17,12 +17,14 @@ import torch
 from pipeline.index.fine_store import FineStore
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import read_manifest, version_store
-from pipeline.ranking import EncodedQuery, elapsed_ms, now, ranked
-from pipeline.retrieval import recall, rerank
+from pipeline.ranking import EncodedQuery, choose_recall, ranked
+from pipeline.recall import recall
+from pipeline.rerank import rerank
 from pipeline.serving.messages import Answer
 from pipeline.serving.version_cache import VersionCache
 from pipeline.storage import Store
 from schemas.manifest import VersionManifest
+from schemas.recall import RecallMode
 
 _T = TypeVar("_T")
 # While some wait for Milvus, others read and score.
@@ -71,7 +73,7 @@ class Reranker:
         """
         await self._in_thread(self._check, version)
 
-    async def answer(self, version: int, encoded: EncodedQuery, k: int, recall_k: int) -> Answer:
+    async def answer(self, version: int, encoded: EncodedQuery, k: int, recall_k: int, mode: RecallMode) -> Answer:
         """The k best clips of one version for one text.
 
         Raises:
@@ -79,26 +81,26 @@ class Reranker:
             IndexCorruptError: its files are not what its manifest says, or disagree with Milvus.
             VectorStoreError: Milvus is away.
         """
-        return await self._in_thread(self._answer, version, encoded, k, recall_k)
+        return await self._in_thread(self._answer, version, encoded, k, recall_k, mode)
 
     async def _in_thread(self, work: Callable[..., _T], *args: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
 
-    def _answer(self, version: int, encoded: EncodedQuery, k: int, recall_k: int) -> Answer:
+    def _answer(self, version: int, encoded: EncodedQuery, k: int, recall_k: int, mode: RecallMode) -> Answer:
         with self._versions.hold(version) as opened:
-            start = now()
-            hits = recall(opened.vectors, opened.manifest.collection, encoded.query_D, max(k, recall_k))
-            recall_ms = elapsed_ms(start)
             # Ray hands arrays over read-only, and torch warns of each such one.
-            scored = rerank(np.array(encoded.text_D), hits[:recall_k], opened.fine, opened.manifest.scoring)
-        timings_ms = {"recall": recall_ms, "read": scored.read_ms, "score": scored.score_ms}
-        return Answer(ranked(hits, scored, k), timings_ms)
+            query = EncodedQuery(np.array(encoded.text_D), np.array(encoded.query_D))
+            found = recall(opened.vectors, opened.manifest, query, mode, k, recall_k)
+            scored = rerank(query.text_D, found.candidates, opened.fine, opened.manifest.scoring)
+        timings_ms = {**found.timings_ms, "read": scored.read_ms, "score": scored.score_ms}
+        return Answer(ranked(found.hits, scored, k), timings_ms)
 
     def _warm(self, version: int) -> None:
         with self._versions.hold(version) as opened:
-            # The first search makes Milvus load the collection.
+            # The first search makes Milvus load the collections.
             nothing_D = np.zeros(opened.manifest.token_shape.dim, np.float32)
-            recall(opened.vectors, opened.manifest.collection, nothing_D, limit=1)
+            query, mode = EncodedQuery(nothing_D, nothing_D), choose_recall(None, opened.manifest)
+            recall(opened.vectors, opened.manifest, query, mode, k=1, recall_k=1)
 
     def _check(self, version: int) -> None:
         with self._versions.hold(version) as opened:

@@ -25,7 +25,7 @@ START_S = 180
 STOP_S = 90
 
 
-def build_version(root: Path, seed: int, videos: int = 30):
+def build_version(root: Path, seed: int, videos: int = 30, frames: str = "auto"):
     """Build one version of root/index from random tokens of the tiny model; not published."""
     model = load_model("random-tiny")
     tables = root / f"tables-{seed}"
@@ -33,7 +33,7 @@ def build_version(root: Path, seed: int, videos: int = 30):
         Store(str(tables)), num_videos=videos, clips_per_video=4, shape=model.token_shape, model_id=model.model_id,
         model="random-tiny", seed=seed, videos_per_task=8,
     )  # fmt: skip
-    return build_index(IndexConfig(tables=str(tables), index=str(root / "index")))
+    return build_index(IndexConfig(tables=str(tables), index=str(root / "index"), frames=frames))
 
 
 def publish_version(root: Path, version: int) -> None:

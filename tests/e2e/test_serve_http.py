@@ -16,6 +16,7 @@ from pipeline.search import Searcher
 from pipeline.storage import Store
 from schemas.http import ErrorBody, Health, IndexInfo
 from schemas.manifest import LIVE_POINTER, LivePointer
+from schemas.recall import RECALL_MODES
 from schemas.results import SearchResult
 from tests.e2e.cli import run
 from tests.e2e.serving import build_version, comparable, publish_version, running_service
@@ -46,8 +47,8 @@ def client(service):
         yield client
 
 
-def search(client, query, k=10, recall_k=50):
-    answer = client.post("/v1/search", json={"query": query, "k": k, "recall_k": recall_k})
+def search(client, query, k=10, recall_k=50, **more):
+    answer = client.post("/v1/search", json={"query": query, "k": k, "recall_k": recall_k, **more})
     assert answer.status_code == 200, answer.text
     SearchResult.model_validate_json(answer.content)
     return answer.json()
@@ -73,7 +74,21 @@ def test_http_and_the_command_line_answer_alike(service, client, root, query, k,
     ran = run("search", query, "--index", root / "index", "--k", k, "--recall-k", recall_k, "--json")
     assert ran.code == 0, ran.err
     assert len(over_http["hits"]) == min(k, 120)
+    assert over_http["recall"] == ran.json["recall"] == "both"
     assert_same(over_http, ran.json)
+
+
+def test_http_and_one_process_answer_alike_in_each_way_of_recall(client, root):
+    torch.set_num_threads(1)
+    seen = {}
+    with closing(Searcher.open(str(root / "index"))) as searcher:
+        for mode in RECALL_MODES:
+            over_http = search(client, "a red star", 30, 20, recall=mode)
+            assert over_http["recall"] == mode
+            assert_same(over_http, searcher.search("a red star", 30, 20, mode).model_dump())
+            for hit in over_http["hits"][:20]:
+                assert hit["score"] == pytest.approx(seen.setdefault(hit["clip_id"], hit["score"]), abs=1e-5)
+    assert 20 < len(seen) < 60
 
 
 def test_texts_that_arrive_together_are_answered_as_if_alone(service, root):
@@ -94,7 +109,8 @@ def test_the_first_line_says_where_it_listens_and_how_to_ask(service):
 
 def test_index_and_health_tell_what_is_served(client):
     info = IndexInfo.model_validate_json(client.get("/v1/index").content)
-    assert (info.version, info.clips, info.codec) == (1, 120, "fp16")
+    # Every clip has twelve frames, every second one of a video eleven.
+    assert (info.version, info.clips, info.frame_rows, info.codec) == (1, 120, 120 * 12 - 60, "fp16")
     assert Health.model_validate_json(client.get("/healthz").content).status == "ok"
     assert Health.model_validate_json(client.get("/readyz").content).status == "ready"
 
@@ -192,14 +208,18 @@ def test_without_an_index_it_says_what_to_run_and_begins_when_there_is_one(tmp_p
             assert IndexInfo.model_validate_json(client.get("/v1/index").content).version is None
             assert error_of(client.post("/v1/search", json={"query": ""}), 422).field == "query"
 
-            build_version(tmp_path, seed=3, videos=3)
+            build_version(tmp_path, seed=3, videos=3, frames="no")
             elsewhere(tmp_path, milvus="http://127.0.0.1:9")
             until(lambda: error_of(client.post("/v1/search", json=ask), 503).code == "milvus_unavailable")
             assert "milvus_unavailable" in client.get("/readyz").text
 
             publish_version(tmp_path, 1)
             service.wait_ready()
-            assert len(search(client, "a red star")["hits"]) == 10
+            answer = search(client, "a red star")
+            assert (answer["recall"], len(answer["hits"])) == ("coarse", 10)
+            error = error_of(client.post("/v1/search", json=ask | {"recall": "frames"}), 422)
+            assert (error.code, error.field) == ("invalid_request", "recall")
+            assert "reelsift index build --frames yes" in error.message
 
         left = service.stop(signal.SIGINT)
         assert (service.process.returncode, left) == (0, [])

@@ -13,7 +13,7 @@ from pipeline.storage import Store
 from tests.tables_factory import make_tables
 
 ROOT = Path(__file__).resolve().parents[2]
-SUMMARY = {"version", "clips", "collection", "bytes_per_clip", "codec", "alias", "live", "model_id"}
+SUMMARY = {"version", "clips", "frame_rows", "collection", "bytes_per_clip", "codec", "alias", "live", "model_id"}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,8 @@ def test_build_publish_and_list_tell_people_and_programs_the_same(run, tables, t
     assert set(built) >= SUMMARY
     assert (built["version"], built["clips"], built["live"]) == (1, 12, False)
     assert "version 1 (not live): 12 clips" in out
+    assert f"{built['frame_rows']} frame vectors" in out
+    assert out.startswith("frame vectors: yes (up to 144 rows; --frames no leaves them out)\n")
     # The printed next command is one that works.
     (following,) = [line for line in out.splitlines() if line.startswith("next: reelsift index ")]
     code, out, err = run(*following.removeprefix("next: reelsift index ").split(), "--json")
@@ -71,6 +73,13 @@ def test_an_older_version_is_published_again(run, tables, tmp_path):
         assert (code, last_json(out)["version"]) == (0, version)
 
 
+@pytest.mark.parametrize("word", ["no", "false"])
+def test_frame_vectors_are_left_out_by_a_config_file_as_by_a_flag(run, tables, tmp_path, word):
+    (tmp_path / "build.yaml").write_text(f"tables: {tables}\nindex: {tmp_path / 'index'}\nframes: {word}\n")
+    code, out, err = run("build", "--config", tmp_path / "build.yaml", "--json")
+    assert (code, last_json(out)["frame_rows"], err) == (0, 0, "")
+
+
 def test_an_index_without_versions_lists_none(run, tmp_path):
     code, out, err = run("list", "--index", tmp_path / "none", "--json")
     assert (code, last_json(out), err) == (0, {"versions": []}, "")
@@ -85,6 +94,7 @@ def test_an_index_without_versions_lists_none(run, tmp_path):
         (("build",), 2, "'tables' is missing"),
         (("build", "--tables", "T"), 2, "'index' is missing"),
         (("build", "--tables", "T", "--index", "I", "--codec", "int3"), 2, "'codec' = 'int3'"),
+        (("build", "--tables", "T", "--index", "I", "--frames", "some"), 2, "'frames' = 'some'"),
         (("build", "--tables", "T", "--index", "I", "--milvus", "there"), 2, "'there' is no address"),
         (("build", "--tables", "T", "--index", "s3://b/i"), 2, "give --milvus http://host:port"),
         (("build", "--tables", "nowhere", "--index", "I"), 1, "run 'reelsift extract"),
@@ -119,7 +129,8 @@ def test_progress_goes_to_stderr(run, tables, tmp_path, monkeypatch):
     assert code == 0
     assert "reelsift: 5/12 clips, " in err
     assert "/s: writing clips" in err
-    assert "making the FLAT index" in err
+    assert "making the FLAT index of clips" in err
+    assert "making the FLAT index of frames" in err
     assert "writing" not in out
 
 
@@ -139,6 +150,7 @@ def test_an_interrupted_build_says_how_to_go_on_and_leaves_nothing(tables, tmp_p
     done = subprocess.run(
         [sys.executable, "-c", script, *argv], cwd=ROOT, check=False, timeout=240, capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout) == (128 + signal.SIGINT, "")
+    assert done.returncode == 128 + signal.SIGINT
+    assert "version" not in done.stdout
     assert done.stderr.splitlines() == ["reelsift: interrupted; run the same command again to go on"]
     assert os.listdir(tmp_path / "index" / "versions") == []

@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from models.registry import load_model
-from pipeline.index.vector_store import CoarseHit
+from pipeline.index.frame_search import group_by_clip
+from pipeline.index.hits import CoarseHit, FrameHit
 from pipeline.query_encoding import encode_query, load_version_model
 from pipeline.ranking import Reranked, clean_query, ranked
-from pipeline.retrieval import recall, rerank
+from pipeline.recall import recall
+from pipeline.rerank import rerank
 from pipeline.search import Searcher
 from schemas.errors import IndexCorruptError, ModelMismatchError, UsageError
+from schemas.recall import RECALL_MODES
 from tests.models.eercf_oracle import final_score, scores_of_pair
 
 QUERIES = ["a red star", "two blue circles pass", "x", "a green square turns and then stops " * 4]
@@ -56,12 +59,25 @@ class Corpus:
         )
 
     def search(self, collection, queries_QD, limit):
+        assert collection == "c"
         found = []
         for query_D in queries_QD:
             scores = self.coarse @ query_D
             best = np.argsort(-scores, kind="stable")[:limit]
             found.append([self.hit(row, float(scores[row])) for row in best])
         return found
+
+    def search_frames(self, collection, text_D, limit):
+        assert collection == "f"
+        scores = self.frames.astype(np.float32) @ text_D
+        real = [(row, f) for row, f in np.argwhere(self.mask)]
+        real.sort(key=lambda at: -scores[tuple(at)])
+        return group_by_clip(lambda n: [FrameHit(self.ids[row], float(scores[row, f])) for row, f in real[:n]], limit)
+
+    def look_up(self, collection, clip_ids, query_D):
+        assert collection == "c"
+        rows = [self.ids.index(clip_id) for clip_id in clip_ids]
+        return [self.hit(row, float(self.coarse[row] @ query_D)) for row in rows]
 
     def hit(self, row, coarse_score):
         return CoarseHit(
@@ -70,7 +86,28 @@ class Corpus:
         )  # fmt: skip
 
 
-def oracle(model, corpus, query, k, recall_k):
+def manifest_of(model, *, frames=True):
+    """Of the manifest, what a search reads."""
+    return SimpleNamespace(
+        version=4, collection="c", scoring=model.scoring, frames=SimpleNamespace(collection="f") if frames else None
+    )
+
+
+def candidates(rows, mode, recall_k):
+    """Clip ids that stage 2 must get: rows are (clip_id, score, coarse score, best frame)."""
+    coarse = [row[0] for row in sorted(rows, key=lambda r: -r[2])][:recall_k]
+    frames = [row[0] for row in sorted(rows, key=lambda r: -r[3])][:recall_k]
+    if mode != "both":
+        return set(coarse if mode == "coarse" else frames)
+    taken = set()
+    for pair in zip(coarse, frames, strict=True):
+        for clip_id in pair:
+            if len(taken) < recall_k:
+                taken.add(clip_id)
+    return taken
+
+
+def oracle(model, corpus, query, k, recall_k, mode):
     """(clip_id, score, coarse score) of the answer, by loops in float64."""
     text = model.encode_text([query])[0].double().numpy()
     mix = model.coarse_mix_DD.double().numpy()
@@ -81,10 +118,12 @@ def oracle(model, corpus, query, k, recall_k):
             text, corpus.frames[row], corpus.temporal[row], corpus.patches[row], corpus.mask[row], corpus.coarse[row],
             mix, frame_mix,
         )  # fmt: skip
-        rows.append((clip_id, final_score(scores), scores["video"]))
-    rows.sort(key=lambda r: -r[2])
-    fine = sorted(rows[:recall_k], key=lambda r: -r[1])
-    return (fine + [(clip_id, video, video) for clip_id, _, video in rows[recall_k:]])[:k]
+        best_frame = max(corpus.frames[row][corpus.mask[row] == 1].astype(np.float64) @ text)
+        rows.append((clip_id, final_score(scores), scores["video"], best_frame))
+    taken = candidates(rows, mode, recall_k)
+    fine = sorted([row[:3] for row in rows if row[0] in taken], key=lambda r: -r[1])
+    others = sorted([row for row in rows if row[0] not in taken], key=lambda r: -r[2])
+    return (fine + [(clip_id, video, video) for clip_id, _, video, _ in others])[:k]
 
 
 @pytest.fixture(scope="module")
@@ -104,37 +143,81 @@ def corpus(model):
 
 @pytest.fixture
 def searcher(model, corpus):
-    manifest = SimpleNamespace(version=4, collection="c", scoring=model.scoring)
-    return Searcher(manifest, model, corpus, corpus)
+    return Searcher(manifest_of(model), model, corpus, corpus)
 
 
 @pytest.mark.parametrize("query", QUERIES)
 @pytest.mark.parametrize("recall_k", [1, 30, 100, 150])
-def test_the_answer_is_that_of_the_formulas(searcher, model, corpus, query, recall_k):
-    expected = oracle(model, corpus, query, k=40, recall_k=recall_k)
-    hits = searcher.search(query, k=40, recall_k=recall_k).hits
+@pytest.mark.parametrize("mode", RECALL_MODES)
+def test_the_answer_is_that_of_the_formulas(searcher, model, corpus, query, recall_k, mode):
+    expected = oracle(model, corpus, query, 40, recall_k, mode)
+    hits = searcher.search(query, 40, recall_k, mode).hits
     assert [hit.clip_id for hit in hits] == [clip_id for clip_id, _, _ in expected]
     np.testing.assert_allclose([hit.score for hit in hits], [score for _, score, _ in expected], atol=1e-3)
     np.testing.assert_allclose([hit.coarse_score for hit in hits], [video for _, _, video in expected], atol=1e-3)
 
 
-def test_every_fine_clip_ranks_above_every_coarse_one(searcher):
-    hits = searcher.search("a red star", k=30, recall_k=7).hits
+@pytest.mark.parametrize("mode", RECALL_MODES)
+def test_every_fine_clip_ranks_above_every_coarse_one(searcher, mode):
+    hits = searcher.search("a red star", 30, 7, mode).hits
     assert [hit.stage for hit in hits] == ["fine"] * 7 + ["coarse"] * 23
     assert [hit.rank for hit in hits] == list(range(1, 31))
     assert all(hit.score == hit.coarse_score for hit in hits[7:])
     assert all((hit.best_s is None) == (hit.stage == "coarse") for hit in hits)
 
 
-def test_more_than_the_index_holds_gives_all_of_it(searcher, corpus):
-    hits = searcher.search("a red star", k=1000, recall_k=1000).hits
+@pytest.mark.parametrize("mode", RECALL_MODES)
+@pytest.mark.parametrize("recall_k", [3, 1000])
+def test_more_than_the_index_holds_gives_all_of_it(searcher, corpus, mode, recall_k):
+    hits = searcher.search("a red star", 1000, recall_k, mode).hits
     assert sorted(hit.clip_id for hit in hits) == sorted(corpus.ids)
 
 
-def test_k_only_cuts(searcher):
-    long = searcher.search("a red star", k=40, recall_k=20).hits
+@pytest.mark.parametrize("mode", RECALL_MODES)
+def test_k_only_cuts(searcher, mode):
+    long = searcher.search("a red star", 40, 20, mode).hits
     for k in (1, 5, 20, 39):
-        assert searcher.search("a red star", k=k, recall_k=20).hits[:k] == long[:k]
+        assert searcher.search("a red star", k, 20, mode).hits == long[:k]
+
+
+def test_a_clip_has_the_same_scores_however_it_was_found(searcher):
+    found = {mode: {h.clip_id: h for h in searcher.search("a red star", 40, 40, mode).hits} for mode in RECALL_MODES}
+    assert found["frames"].keys() - found["coarse"].keys()
+    for mode in ("coarse", "frames"):
+        shared = found[mode].keys() & found["both"].keys()
+        assert len(shared) >= 20
+        for clip_id in shared:
+            one, other = found[mode][clip_id], found["both"][clip_id]
+            assert one.score == pytest.approx(other.score, abs=1e-5)
+            assert one.coarse_score == pytest.approx(other.coarse_score, abs=1e-5)
+
+
+def test_a_moment_that_the_mean_forgets_is_found_by_its_frame(model):
+    corpus = Corpus(model.token_shape, clips=60, seed=3)
+    text_D, query_D = (encode_query(model, "a red star").__dict__[name] for name in ("text_D", "query_D"))
+    corpus.frames[11, 0] = text_D
+    corpus.coarse[11] = -unit(query_D)
+    searcher = Searcher(manifest_of(model), model, corpus, corpus)
+    ranks = {
+        mode: [hit.clip_id for hit in searcher.search("a red star", 60, 5, mode).hits].index(corpus.ids[11]) + 1
+        for mode in RECALL_MODES
+    }
+    assert ranks["coarse"] == 60
+    assert max(ranks["frames"], ranks["both"]) <= 5
+
+
+def test_without_a_word_the_version_decides_how_to_recall(searcher, model, corpus):
+    assert searcher.search("a red star", 5, 5).recall == "both"
+    plain = Searcher(manifest_of(model, frames=False), model, corpus, corpus)
+    assert plain.search("a red star", 5, 5).recall == "coarse"
+    assert plain.search("a red star", 5, 5).hits == searcher.search("a red star", 5, 5, "coarse").hits
+
+
+@pytest.mark.parametrize("mode", ["frames", "both"])
+def test_frames_of_a_version_without_them_are_refused_with_what_to_do(model, corpus, mode):
+    plain = Searcher(manifest_of(model, frames=False), model, corpus, corpus)
+    with pytest.raises(UsageError, match=f"version 4 .*'{mode}' .*reelsift index build --frames yes"):
+        plain.search("a red star", 5, 5, mode)
 
 
 def test_the_best_moment_is_a_real_frame_that_the_text_attends_to_most(searcher, model, corpus):
@@ -150,9 +233,8 @@ def test_equal_clips_are_ordered_by_id_wherever_they_are_stored(model):
     # Copies far apart, so that they are scored in different places of different blocks.
     for target in (3, 17, 40, 63, 64, 65, 99):
         corpus.copy_clip(8, target)
-    manifest = SimpleNamespace(version=1, collection="c", scoring=model.scoring)
     for query in QUERIES:
-        hits = Searcher(manifest, model, corpus, corpus).search(query, k=100, recall_k=100).hits
+        hits = Searcher(manifest_of(model), model, corpus, corpus).search(query, k=100, recall_k=100).hits
         copies = [
             (hit.rank, hit.clip_id) for hit in hits if corpus.ids.index(hit.clip_id) in {3, 8, 17, 40, 63, 64, 65, 99}
         ]
@@ -167,14 +249,15 @@ def test_ties_are_ordered_by_id_in_both_stages(corpus):
     assert [hit.clip_id for hit in answer[2:]] == sorted([hits[2].clip_id, hits[3].clip_id])
 
 
-def test_recall_orders_what_the_vector_store_gives(corpus):
+def test_recall_orders_what_the_vector_store_gives(model, corpus):
     class Backwards:
         def search(self, collection, queries_QD, limit):
             return [hits[::-1] for hits in corpus.search(collection, queries_QD, limit)]
 
-    query_D = corpus.coarse[4]
-    assert recall(Backwards(), "c", query_D, 9) == recall(corpus, "c", query_D, 9)
-    assert recall(corpus, "c", query_D, 9)[0].row == 4
+    query = encode_query(model, "a red star")
+    there, back = (recall(store, manifest_of(model), query, "coarse", 9, 4) for store in (corpus, Backwards()))
+    assert (there.candidates, there.others) == (back.candidates, back.others)
+    assert (len(there.candidates), len(there.others)) == (4, 5)
 
 
 def test_a_record_of_another_clip_is_refused(model, corpus):
@@ -186,10 +269,10 @@ def test_a_record_of_another_clip_is_refused(model, corpus):
         rerank(text_D, swapped, corpus, model.scoring)
 
 
-def test_an_empty_version_gives_an_empty_answer(model):
+@pytest.mark.parametrize("mode", RECALL_MODES)
+def test_an_empty_version_gives_an_empty_answer(model, mode):
     empty = Corpus(model.token_shape, clips=0)
-    manifest = SimpleNamespace(version=1, collection="c", scoring=model.scoring)
-    assert Searcher(manifest, model, empty, empty).search("a red star", k=10, recall_k=50).hits == []
+    assert Searcher(manifest_of(model), model, empty, empty).search("a red star", 10, 50, mode).hits == []
 
 
 @pytest.mark.parametrize("query", ["", "  \n\t ", "a" * 2001, "\ud800 lone half"])
@@ -204,10 +287,19 @@ def test_white_space_around_a_query_changes_nothing(searcher):
     assert clean_query(" a  b ") == "a  b"
 
 
-def test_each_stage_is_timed(searcher):
-    timings = searcher.search("a red star", k=5, recall_k=5).timings_ms
-    assert list(timings) == ["encode", "recall", "read", "score", "total"]
+@pytest.mark.parametrize(
+    ("mode", "parts"),
+    [
+        ("coarse", {"recall_coarse"}),
+        ("frames", {"recall_frames", "recall_lookup"}),
+        ("both", {"recall_coarse", "recall_frames", "recall_lookup"}),
+    ],
+)
+def test_each_stage_is_timed_and_recall_by_its_parts(searcher, mode, parts):
+    timings = searcher.search("a red star", 5, 50, mode).timings_ms
+    assert set(timings) == {"encode", "recall", "read", "score", "total"} | parts
     assert timings["total"] >= max(timings.values())
+    assert timings["recall"] >= max(timings[part] for part in parts)
 
 
 def test_a_model_that_is_not_the_one_of_the_index_is_refused():

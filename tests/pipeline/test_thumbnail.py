@@ -34,6 +34,6 @@ def test_a_sheet_shows_the_reason_where_a_picture_fails():
         rank=1, clip_id="c", video_id="v", uri="a.mp4", start_s=0, end_s=1, best_s=None, score=1, coarse_score=1,
         stage="coarse",
     )  # fmt: skip
-    result = SearchResult(query="q" * 500, version=1, hits=[hit], timings_ms={}, degraded=[])
+    result = SearchResult(query="q" * 500, version=1, recall="coarse", hits=[hit], timings_ms={}, degraded=[])
     sheet = contact_sheet([result], fail, columns=2)
     assert len(sheet.getcolors()) > 3

@@ -32,8 +32,8 @@ def build(tmp_path, tables, index):
     from pipeline.index.build import build_index
     from schemas.config import IndexConfig
 
-    def run(progress=lambda done, total, doing: None, **changes):
+    def run(progress=lambda done, total, doing: None, say=lambda line: None, **changes):
         settings = {"tables": str(tmp_path / "tables"), "index": index.root, "batch_rows": 5} | changes
-        return build_index(IndexConfig.of(settings), progress)
+        return build_index(IndexConfig.of(settings), progress, say)
 
     return run

@@ -11,7 +11,7 @@ OWN = """
 import sys
 from pipeline.index.vector_store import VectorStore
 store = VectorStore.open("lite", sys.argv[1])
-print(store._client._config.uri, flush=True)
+print(store._milvus._client._config.uri, flush=True)
 sys.stdin.read()
 store.close()
 """

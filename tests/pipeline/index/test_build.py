@@ -14,6 +14,7 @@ import pytest
 from pipeline.index import build as build_module
 from pipeline.index.build_lock import only_build
 from pipeline.index.fine_store import FineStore
+from pipeline.index.frames_choice import choose_frames
 from pipeline.index.unfinished import MARKER
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import list_versions, live_version, publish, read_manifest, version_numbers, version_store
@@ -60,6 +61,14 @@ def collections(index):
     return found
 
 
+def frames_of(clip):
+    return int(np.sum(clip["mask"]))
+
+
+def both(collection):
+    return [collection, f"{collection}_frames"]
+
+
 def folders(index):
     return sorted(os.listdir(index.path("versions")))
 
@@ -91,8 +100,10 @@ def test_the_manifest_binds_model_shape_counts_and_places(build, tables, index, 
     assert (manifest.token_shape, manifest.sampler) == (model.token_shape, "uniform")
     assert (manifest.clips, manifest.videos, manifest.milvus, manifest.index_type) == (12, 4, "lite", "FLAT")
     assert manifest.tables == str(tmp_path / "tables")
-    record = (manifest.shards[0].size_bytes - 4096) // 12
-    assert summary.bytes_per_clip == manifest.bytes_per_clip == record + 4 * model.token_shape.dim
+    record, vector = (manifest.shards[0].size_bytes - 4096) // 12, 4 * model.token_shape.dim
+    frames = sum(map(frames_of, tables.clips))
+    assert (manifest.frames.rows, manifest.frames.index_type) == (summary.frame_rows, "FLAT") == (frames, "FLAT")
+    assert summary.bytes_per_clip == manifest.bytes_per_clip == round(record + vector + vector * frames / 12)
     assert not version_store(index, 1).exists(MARKER)
 
 
@@ -100,7 +111,7 @@ def test_versions_count_up_and_do_not_share_a_collection(build, index):
     first, second = build(), build(codec="fp32")
     assert (first.version, second.version) == (1, 2)
     assert first.alias == second.alias
-    assert collections(index) == sorted([first.collection, second.collection])
+    assert collections(index) == sorted(both(first.collection) + both(second.collection))
     assert [entry.codec for entry in list_versions(index)] == ["fp16", "fp32"]
 
 
@@ -120,10 +131,10 @@ def test_what_a_killed_build_left_is_removed_and_the_next_build_is_whole(build, 
     assert folders(index) == ["1"]
     assert version_numbers(index) == []
     left = collections(index)
-    assert len(left) == 1
+    assert len(left) == 2
     summary = build()
     assert (summary.version, summary.clips) == (1, 12)
-    assert collections(index) == [summary.collection]
+    assert collections(index) == both(summary.collection)
     _, vectors, fine = opened(index)
     assert vectors.count(summary.collection) == 12
     fine.close()
@@ -141,7 +152,7 @@ def test_a_failed_build_leaves_nothing_and_the_live_version_stays(build, index):
     with pytest.raises(KeyboardInterrupt):
         build(fail)
     assert folders(index) == ["1"]
-    assert len(collections(index)) == 1
+    assert len(collections(index)) == 2
     assert live_version(index) == 1
 
 
@@ -240,9 +251,16 @@ def not_finite(rows):
     rows[1]["coarse"] = [float("nan")] * len(rows[1]["coarse"])
 
 
+def bad_frame(rows):
+    frames = np.frombuffer(rows[1]["frames"], "<f2").copy()
+    frames[0] = np.nan
+    rows[1]["frames"] = frames.tobytes()
+
+
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
+        (bad_frame, VectorStoreError, "not finite"),
         (drop_one, IndexCorruptError, "has 2 clips in the tables, its commit says 3"),
         (double_one, IndexCorruptError, "are in the tables twice"),
         (not_finite, VectorStoreError, "not finite"),
@@ -265,6 +283,59 @@ def test_rows_that_milvus_lost_make_no_version(build, tables, index, monkeypatch
     assert collections(index) == []
 
 
+def test_frames_that_milvus_lost_make_no_version(build, index, monkeypatch):
+    taken = VectorStore.insert
+
+    def lossy(self, name, rows):
+        taken(self, name, rows[1:] if name.endswith("_frames") else rows)
+
+    monkeypatch.setattr(VectorStore, "insert", lossy)
+    with pytest.raises(IndexCorruptError, match=r"the tables hold \d+ frames, Milvus \d+: nothing was kept"):
+        build()
+    assert folders(index) == []
+    assert collections(index) == []
+
+
+def test_each_real_frame_and_no_padding_leads_to_its_clip(build, tables, index):
+    build()
+    manifest, vectors, fine = opened(index)
+    assert vectors.count(manifest.frames.collection) == sum(map(frames_of, tables.clips)) < 12 * 12
+    for clip in tables.clips:
+        tokens = tables.tokens(clip, "frames").astype(np.float32)
+        for frame in (tokens[0], tokens[frames_of(clip) - 1]):
+            hit = vectors.search_frames(manifest.frames.collection, frame, 1)[0]
+            assert hit.clip_id == clip["clip_id"]
+            assert hit.frame_score == pytest.approx(float(frame @ frame), abs=1e-5)
+    fine.close()
+    vectors.close()
+
+
+def test_an_index_is_built_without_frame_vectors_when_told_so(build, index, model):
+    said = []
+    summary = build(frames="no", say=said.append)
+    manifest = read_manifest(index, 1)
+    assert (manifest.frames, summary.frame_rows) == (None, 0)
+    assert collections(index) == [summary.collection]
+    assert summary.bytes_per_clip == (manifest.shards[0].size_bytes - 4096) // 12 + 4 * model.token_shape.dim
+    assert said == ["frame vectors: no (as asked)"]
+    assert publish(index).live
+
+
+@pytest.mark.parametrize(
+    ("setting", "milvus", "clips", "made"),
+    [
+        ("auto", "lite", 8_333, True),
+        ("auto", "lite", 8_334, False),
+        ("auto", "http://there:19530", 10**9, True),
+        ("yes", "lite", 10**6, True),
+        ("no", "lite", 1, False),
+        ("no", "http://there:19530", 1, False),
+    ],
+)
+def test_frame_vectors_are_made_where_they_are_affordable_or_asked_for(setting, milvus, clips, made):
+    assert choose_frames(setting, milvus, clips, 12).made == made
+
+
 def test_tables_of_another_shape_than_they_say_make_no_version(build, tables, tmp_path, index):
     store = Store(str(tmp_path / "tables"))
     shape = tables.info.token_shape.model_copy(update={"patches": 5})
@@ -284,11 +355,11 @@ def test_a_server_that_is_away_is_one_line_and_leaves_nothing(build, index):
 def test_a_copy_of_an_index_does_not_replace_what_the_original_has_in_a_shared_milvus(
     build, index, tmp_path, milvus_server
 ):
-    build(milvus=milvus_server)
+    build(frames="no", milvus=milvus_server)
     shutil.copytree(index.root, tmp_path / "copy")
-    original = build(milvus=milvus_server)
+    original = build(frames="no", milvus=milvus_server)
     with pytest.raises(IndexCorruptError, match="is there a copy of the index"):
-        build(milvus=milvus_server, index=str(tmp_path / "copy"))
+        build(frames="no", milvus=milvus_server, index=str(tmp_path / "copy"))
     vectors = VectorStore.open(milvus_server, index.root)
     assert vectors.count(original.collection) == 12
     vectors.close()
@@ -297,11 +368,12 @@ def test_a_copy_of_an_index_does_not_replace_what_the_original_has_in_a_shared_m
 def test_what_a_killed_build_left_on_another_milvus_is_removed_there(build, index, milvus_server):
     vectors = VectorStore.open(milvus_server, index.root)
     vectors.create("reelsift_left_behind_v1", 8)
+    vectors.create_frames("reelsift_left_behind_v1_frames", 8)
     version_store(index, 1).write(
         MARKER, json.dumps({"milvus": milvus_server, "collection": "reelsift_left_behind_v1"}).encode()
     )
     assert build().version == 1
-    assert "reelsift_left_behind_v1" not in vectors.collections()
+    assert not set(both("reelsift_left_behind_v1")) & set(vectors.collections())
     vectors.close()
 
 
@@ -319,6 +391,8 @@ def test_an_index_on_a_server_is_as_good_as_one_in_the_index(build, tables, inde
     query = np.asarray(tables.clips[5]["coarse"], np.float32)[None]
     hit = vectors.search(summary.collection, query, 1)[0][0]
     assert fine.read([(hit.shard, hit.row)]).clip_ids == [tables.clip_ids[5]]
+    frame = tables.tokens(tables.clips[7], "frames")[2].astype(np.float32)
+    assert vectors.search_frames(manifest.frames.collection, frame, 1)[0].clip_id == tables.clip_ids[7]
     fine.close()
     vectors.close()
 

@@ -1,13 +1,14 @@
 """One contract, kept by Milvus Lite and by a real Milvus server."""
 
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipeline.index.collection_schema import FLAT, HNSW
 from pipeline.index.vector_store import VectorStore
-from schemas.errors import UsageError, VectorStoreError
+from schemas.errors import IndexCorruptError, UsageError, VectorStoreError
 from tests.pipeline.index.processes import OWN, running
 from tests.servers.process import LOOPBACK, free_ports
 from tests.tables_factory import unit
@@ -29,6 +30,14 @@ def rows_of(vectors, first=0):
             "v": vector,
         }
         for i, vector in enumerate(vectors)
+    ]
+
+
+def frame_rows_of(vectors_BFD):
+    return [
+        {"frame_id": f"c{b:05d}:{f}", "clip_id": f"c{b:05d}", "v": vector}
+        for b, clip in enumerate(vectors_BFD)
+        for f, vector in enumerate(clip)
     ]
 
 
@@ -134,10 +143,76 @@ class TestContract:
         rows = rows_of(unit(np.random.default_rng(1), 30, DIM))
         store.insert(collection, rows)
         store.flush_and_load(collection, FLAT)
-        other = VectorStore.open(store._uri or "lite", str(tmp_path))
+        other = VectorStore.open("lite" if store.place == "Milvus Lite" else store.place, str(tmp_path))
         assert other.search(collection, rows[7]["v"][None], 1)[0][0].clip_id == "c00007"
         other.close()
         assert store.count(collection) == 30
+
+
+class TestFrames:
+    """Clips by their best frame, although one clip may hold many of the best frames."""
+
+    @pytest.fixture
+    def frames(self, store):
+        name = f"test_{uuid.uuid4().hex}_frames"
+        yield name
+        store.drop(name)
+
+    def fill(self, store, frames, vectors_BFD, index_type):
+        store.create_frames(frames, DIM)
+        store.insert(frames, frame_rows_of(vectors_BFD))
+        store.flush_and_load(frames, index_type)
+
+    @pytest.mark.parametrize("index_type", [FLAT, HNSW])
+    def test_clips_rank_by_their_best_frame_and_come_once(self, store, frames, index_type):
+        vectors_BFD = unit(np.random.default_rng(1), 40, 6, DIM)
+        text_D = unit(np.random.default_rng(2), DIM)
+        # All frames of three clips are the best of all, in a row: the first window holds nothing but them.
+        for clip in (5, 20, 31):
+            vectors_BFD[clip] = unit(np.random.default_rng(clip), 6, DIM) * 0.01 + text_D
+        best_B = (vectors_BFD @ text_D).max(1)
+        self.fill(store, frames, vectors_BFD, index_type)
+        assert store.count(frames) == 240
+        for limit in (1, 4, 25, 40):
+            hits = store.search_frames(frames, text_D, limit)
+            expected = np.argsort(-best_B)[:limit]
+            assert [hit.clip_id for hit in hits] == [f"c{row:05d}" for row in expected]
+            np.testing.assert_allclose([hit.frame_score for hit in hits], best_B[expected], atol=1e-5)
+
+    def test_more_clips_than_there_are_gives_all_of_them(self, store, frames):
+        self.fill(store, frames, unit(np.random.default_rng(1), 7, 3, DIM), FLAT)
+        assert len(store.search_frames(frames, unit(np.random.default_rng(2), DIM), 1000)) == 7
+
+    def test_the_widest_window_is_one_that_milvus_takes(self, store, frames):
+        # One clip has all but a few of the frames, so that the search must go to its limit to see another clip.
+        vectors_BFD = unit(np.random.default_rng(1), 1, 1, DIM)
+        rows = [{"frame_id": f"c:{f}", "clip_id": "c", "v": vectors_BFD[0, 0]} for f in range(17_000)]
+        store.create_frames(frames, DIM)
+        for start in range(0, len(rows), 4000):
+            store.insert(frames, rows[start : start + 4000])
+        store.flush_and_load(frames, FLAT)
+        assert [hit.clip_id for hit in store.search_frames(frames, vectors_BFD[0, 0], 5000)] == ["c"]
+
+    def test_a_clip_that_is_looked_up_has_the_score_of_a_search(self, store, collection):
+        rows = rows_of(unit(np.random.default_rng(1), 50, DIM))
+        store.insert(collection, rows)
+        store.flush_and_load(collection, FLAT)
+        query_D = 3 * unit(np.random.default_rng(2), DIM)
+        searched = {hit.clip_id: hit for hit in store.search(collection, query_D[None], 50)[0]}
+        asked = ["c00031", "c00004", "c00049"]
+        found = store.look_up(collection, asked, query_D)
+        assert [hit.clip_id for hit in found] == asked
+        for hit in found:
+            same = searched[hit.clip_id]
+            assert hit.coarse_score == pytest.approx(same.coarse_score, abs=1e-5)
+            assert replace(hit, coarse_score=0.0) == replace(same, coarse_score=0.0)
+        assert store.look_up(collection, [], query_D) == []
+
+    def test_a_clip_that_is_not_there_is_named(self, store, collection):
+        store.insert(collection, rows_of(unit(np.random.default_rng(1), 3, DIM)))
+        store.flush_and_load(collection, FLAT)
+        with pytest.raises(IndexCorruptError, match=r"^Milvus [^\n]* clip c00009[^\n]*$"):
+            store.look_up(collection, ["c00001", "c00009"], unit(np.random.default_rng(2), DIM))
 
 
 def test_a_lite_collection_answers_after_its_directory_was_closed_and_opened_again(tmp_path):

@@ -85,11 +85,27 @@ def empty_collection(index, manifest):
     vectors.close()
 
 
+def lose_frames(index, manifest):
+    vectors = VectorStore.open("lite", index.root)
+    vectors.drop(manifest.frames.collection)
+    vectors.close()
+
+
+def empty_frames(index, manifest):
+    vectors = VectorStore.open("lite", index.root)
+    vectors.create_frames(manifest.frames.collection, manifest.token_shape.dim)
+    vectors.flush_and_load(manifest.frames.collection, "FLAT")
+    vectors.close()
+
+
 def break_manifest(index, manifest):
     index.write("versions/2/manifest.json", b'{"version": 2}')
 
 
-@pytest.mark.parametrize("damage", [lose_shard, cut_shard, lose_collection, empty_collection, break_manifest])
+@pytest.mark.parametrize(
+    "damage",
+    [lose_shard, cut_shard, lose_collection, empty_collection, lose_frames, empty_frames, break_manifest],
+)
 def test_a_damaged_version_is_not_published_and_the_live_one_stays(build, index, damage):
     build(), build()
     first = publish(index, 1)

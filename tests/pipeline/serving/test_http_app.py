@@ -29,10 +29,12 @@ class FakeBackend:
         self.asked.append(request)
         if self.error is not None:
             raise self.error
-        return SearchResult(query=request.query, version=3, hits=[HIT], timings_ms={"total": 1.0}, degraded=[])
+        return SearchResult(
+            query=request.query, version=3, recall="both", hits=[HIT], timings_ms={"total": 1.0}, degraded=[]
+        )
 
     async def index(self) -> IndexInfo:
-        return IndexInfo(version=3, clips=7, model_id="m", codec="fp16", collection="c")
+        return IndexInfo(version=3, clips=7, frame_rows=80, model_id="m", codec="fp16", collection="c")
 
     async def trouble(self):
         return self._trouble
@@ -65,7 +67,7 @@ def test_a_search_answers_a_search_result(client):
 def test_k_and_recall_k_have_the_defaults_of_the_command_line():
     backend = FakeBackend()
     client_of(backend).post("/v1/search", json={"query": "a"})
-    assert (backend.asked[0].k, backend.asked[0].recall_k) == (10, 50)
+    assert (backend.asked[0].k, backend.asked[0].recall_k, backend.asked[0].recall) == (10, 50, None)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,8 @@ def test_k_and_recall_k_have_the_defaults_of_the_command_line():
         ('{"query": "a", "k": "many"}', "k"),
         ('{"query": "a", "recall_k": -1}', "recall_k"),
         ('{"query": "a", "recall_k": [1]}', "recall_k"),
+        ('{"query": "a", "recall": "all"}', "recall"),
+        ('{"query": "a", "recall": 1}', "recall"),
         ('{"query": "a", "limit": 3}', "limit"),
         ('["a"]', "body"),
         ('"a"', "body"),

@@ -1,14 +1,15 @@
-"""The two stages: coarse recall in Milvus, then the fine rerank of the best candidates. Needs no model."""
+"""Stage 2: the fine scores of the candidates. Needs no model."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
-from models.scoring import FineTokens, score_candidates
+from models.reranking import score_candidates
+from models.scoring import FineTokens
 from pipeline.index.fine_store import FineRecords, FineStore
-from pipeline.index.vector_store import CoarseHit, VectorStore
-from pipeline.ranking import Reranked, coarse_order, elapsed_ms, now
+from pipeline.index.hits import CoarseHit
+from pipeline.ranking import Reranked, elapsed_ms, now
 from schemas.errors import IndexCorruptError
 from schemas.scoring import ScoringParams
 
@@ -16,17 +17,8 @@ from schemas.scoring import ScoringParams
 _RERANK_BLOCK = 64
 
 
-def recall(vectors: VectorStore, collection: str, query_D: np.ndarray, limit: int) -> list[CoarseHit]:
-    """Stage 1: the clips with the highest coarse score, at most `limit`, in order.
-
-    Raises:
-        VectorStoreError: Milvus is away or refuses.
-    """
-    return coarse_order(vectors.search(collection, query_D[None], limit)[0])
-
-
 def rerank(text_D: np.ndarray, hits: Sequence[CoarseHit], fine: FineStore, params: ScoringParams) -> Reranked:
-    """Stage 2: read the fine tokens of the candidates and score them.
+    """Read the fine tokens of the candidates and score them.
 
     Raises:
         IndexCorruptError: a record is not that of the clip it was read for.
