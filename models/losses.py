@@ -134,6 +134,13 @@ def eercf_losses(
         gating: "pairwise" lets each text gate each clip, as retrieval does; "paired" is the public code's training,
             in which a clip's own text gates it for all, and no gradient goes through the gate.
         ignored_TB: see `symmetric_nce`.
+
+    >>> one = torch.eye(2)  # two clips of one frame and one patch, each exactly like its own text
+    >>> index, real = torch.tensor([[0], [1]]), torch.ones(2, 1)
+    >>> tokens = TrainingTokens(one, one, one[:, None], index, real, one[:, None], one)
+    >>> losses = eercf_losses(tokens, torch.tensor(0.0), one, torch.eye(1), Fusion())
+    >>> [round(part.item(), 4) for part in (losses.weak, losses.strong, losses.pearson)]  # log(1 + 1/e^1.05), ...
+    [0.3001, 0.3133, 0.14]
     """
     chosen = weights or LossWeights()
     mask_BF = tokens.mask_BF if fusion.masked else None

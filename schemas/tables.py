@@ -96,8 +96,8 @@ def clips_schema(shape: TokenShape, model_id: str) -> pa.Schema:
     Tokens are L2-normalised float16, C order, little endian, in fixed-size binary (a FixedSizeList would
     cost a child array and four times the bytes for small types); each field's metadata gives dtype and shape.
     `coarse` stays float32 and a list, so that any SQL engine can read it. `frames` are the CLIP frame tokens
-    n(f), `temporal_frames` those behind the temporal transformer n(H), `patches` n(p); padded frames are zeros
-    and `mask` is 0 for them.
+    n(f), `temporal_frames` those behind the temporal transformer n(H), `patches` n(p). `mask` is 0 for padded
+    frames; they are zeros, but in a model's reference profile the tokens of the public code's padding picture.
 
     Args:
         shape: F, P and D.

@@ -8,7 +8,7 @@ import torch
 
 from models.public_checkpoint import infer_config, translate
 from models.registry import load_model
-from models.scoring import FineTokens, score_candidates, video_score
+from models.scoring import FineTokens, fine_scores, fuse, video_score
 from models.towers import normalize_pixels
 from models.weights import new_bundle
 from pipeline.stages.encode import EncodeSettings, EncodeStage
@@ -71,15 +71,14 @@ def tokens_of(table, model):
     shape = model.token_shape
 
     def read(name, *dims):
-        return torch.from_numpy(
-            np.frombuffer(b"".join(table[name].to_pylist()), "<f2").reshape(len(table), *dims).copy()
-        )
+        values = np.frombuffer(b"".join(table[name].to_pylist()), "<f2")
+        return torch.from_numpy(values.reshape(len(table), *dims).astype(np.float32))
 
     return FineTokens(
         read("frames", shape.frames, shape.dim),
         read("temporal_frames", shape.frames, shape.dim),
         read("patches", shape.frames * shape.patches, shape.dim),
-        torch.tensor(table["mask"].to_pylist(), dtype=torch.uint8),
+        torch.tensor(table["mask"].to_pylist(), dtype=torch.float32),
     )
 
 
@@ -98,8 +97,9 @@ def test_scores_of_stored_clips_are_the_public_codes(folders, pictures, state):
     model, table = stored_clips(folders / "reference", pictures)
     text_TD = model.encode_text([QUERY])
     coarse_BD = torch.tensor(table["coarse"].to_pylist())
-    coarse_B = video_score(text_TD, model.coarse_mix_DD, coarse_BD)[0]
-    score_B, _ = score_candidates(text_TD[0], tokens_of(table, model), coarse_B, model.scoring)
+    fusion = model.config.fusion
+    fine = fine_scores(text_TD, tokens_of(table, model), model.frame_mix_FF, fusion)
+    score_B = fuse(video_score(text_TD, model.coarse_mix_DD, coarse_BD), fine, fusion)[0]
     public = public_oracle.arrays(state)
     text = public_oracle.text(public, open_clip.SimpleTokenizer(context_length=32)([QUERY])[0].numpy())
     moved = []
