@@ -4,10 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-import torch.distributed as dist
-
 from pipeline.datasets.dataset import CaptionedVideos
-from pipeline.training.gather import world_size
 
 BAD_VIDEOS = "bad_videos.jsonl"
 
@@ -30,15 +27,6 @@ class BadVideo:
 def without_file(dataset: CaptionedVideos) -> list[BadVideo]:
     """The videos of a split that are not there."""
     return [BadVideo(key, "missing", f"no file; named by {dataset.name} {dataset.split}") for key in dataset.missing]
-
-
-def of_all_workers(found: Iterable[BadVideo]) -> list[BadVideo]:
-    """What all workers found; each must call it."""
-    if world_size() == 1:
-        return list(found)
-    parts: list[list[BadVideo]] = [[] for _ in range(world_size())]
-    dist.all_gather_object(parts, list(found))
-    return [video for part in parts for video in part]
 
 
 def as_lines(videos: Iterable[BadVideo]) -> bytes:

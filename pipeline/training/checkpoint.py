@@ -4,7 +4,6 @@ A checkpoint is an object of its own, and a small one that names the last two is
 killed while it writes leaves the one before in force, on a disk as in an object store.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ import torch
 from torch import Tensor
 
 from models.eercf import EercfModel
+from pipeline.training.checkpoint_list import FOLDER, checkpoint_name, kept_steps, write_kept_steps
 from pipeline.training.optimizer import Optimizers
 from pipeline.training.run_store import RunStore
 from schemas.errors import StorageError
 
-POINTER, FOLDER = "checkpoint.json", "checkpoints"
 _KEPT = 2
 
 
@@ -40,26 +39,6 @@ class Progress:
     bad: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def kept_steps(store: RunStore) -> list[int]:
-    """Steps of the checkpoints that are there, the newest first.
-
-    Raises:
-        StorageError: the store cannot be read, or what names them is damaged.
-    """
-    if not store.exists(POINTER):
-        return []
-    try:
-        steps = [int(step) for step in json.loads(store.read(POINTER))["steps"]]
-    except (ValueError, KeyError, TypeError):
-        raise StorageError(f"{store.path(POINTER)} is damaged; give another --out") from None
-    return [step for step in steps if store.exists(_name(step))]
-
-
-def steps_done(out: str) -> int:
-    """Where a run goes on; 0 for a new one."""
-    return next(iter(kept_steps(RunStore(out))), 0)
-
-
 def save_checkpoint(store: RunStore, model: EercfModel, optimizers: Optimizers, progress: Progress) -> None:
     """Write a checkpoint as a whole or not at all, then let go of all but the last two.
 
@@ -67,11 +46,11 @@ def save_checkpoint(store: RunStore, model: EercfModel, optimizers: Optimizers, 
         StorageError: the store refuses; the checkpoint before stays in force.
     """
     before = [step for step in kept_steps(store) if step < progress.step]
-    with store.new_file(_name(progress.step)) as path:
+    with store.new_file(checkpoint_name(progress.step)) as path:
         torch.save({"model": model.state_dict(), "optimizers": optimizers.state(), "progress": vars(progress)}, path)
     kept = [progress.step, *before][:_KEPT]
-    store.write(POINTER, json.dumps({"steps": kept}).encode() + b"\n")
-    names = {Path(_name(step)).name for step in kept}
+    write_kept_steps(store, kept)
+    names = {Path(checkpoint_name(step)).name for step in kept}
     for name in store.names(FOLDER, ".pt"):
         if name not in names:
             store.delete(f"{FOLDER}/{name}")
@@ -93,13 +72,15 @@ def load_checkpoint(store: RunStore, model: EercfModel, optimizers: Optimizers) 
         return Progress(**stored["progress"])
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         text = " ".join(str(error).split())[:200]
-        raise StorageError(f"cannot go on from {store.path(_name(steps[0]))}: {text}; give another --out") from None
+        raise StorageError(
+            f"cannot go on from {store.path(checkpoint_name(steps[0]))}: {text}; give another --out"
+        ) from None
 
 
 def _read(store: RunStore, steps: list[int], device: torch.device) -> dict[str, Any]:
-    where = store.path(_name(steps[0]))
+    where = store.path(checkpoint_name(steps[0]))
     try:
-        with store.local(_name(steps[0])) as path:
+        with store.local(checkpoint_name(steps[0])) as path:
             stored: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
             return stored
     except StorageError:
@@ -108,7 +89,3 @@ def _read(store: RunStore, steps: list[int], device: torch.device) -> dict[str, 
         instead = f"from step {steps[1]}" if steps[1:] else "from the start"
         text = " ".join(str(error).split())[:120]
         raise StorageError(f"{where} is damaged ({text}); delete it to go on {instead}") from error
-
-
-def _name(step: int) -> str:
-    return f"{FOLDER}/step-{step:08d}.pt"

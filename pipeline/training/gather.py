@@ -6,14 +6,17 @@ averaged afterwards. Parameters behind the gathering (G, A, logit scale) have th
 averaging leaves as it is.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from models.losses import TrainingTokens
+
+_T = TypeVar("_T")
 
 
 def world_size() -> int:
@@ -83,3 +86,12 @@ def average_gradients(parameters: list[torch.nn.Parameter]) -> None:
     flat /= world
     for parameter, mean in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
         parameter.grad = mean.view_as(parameter).clone()
+
+
+def of_all_workers(items: Sequence[_T]) -> list[_T]:
+    """What all workers bring, in order of rank; each must call it."""
+    if world_size() == 1:
+        return list(items)
+    parts: list[list[_T]] = [[] for _ in range(world_size())]
+    dist.all_gather_object(parts, list(items))
+    return [item for part in parts for item in part]

@@ -13,10 +13,10 @@ from models.eercf import EercfModel
 from models.losses import Gating, Losses
 from models.weights import CONFIG_FILE, WEIGHTS_FILE, save_bundle
 from pipeline.training.average import as_averaged, follow
-from pipeline.training.bad_videos import BAD_VIDEOS, BadVideo, as_lines, of_all_workers
+from pipeline.training.bad_videos import BAD_VIDEOS, BadVideo, as_lines
 from pipeline.training.batch import TrainBatch
 from pipeline.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from pipeline.training.gather import average_gradients, rank, world_size
+from pipeline.training.gather import average_gradients, of_all_workers, rank, world_size
 from pipeline.training.optimizer import Optimizers, build_optimizers, rate_factor
 from pipeline.training.run_log import RunLog
 from pipeline.training.run_store import RunStore

@@ -18,8 +18,8 @@ from pipeline.training.loop import SUMMARY, train
 from pipeline.training.run_store import RunStore
 from pipeline.training.source import check_data, synthetic_seed
 from pipeline.training.start import starting_model
-from pipeline.training.streaming import Stream, decoder_share, streamed_batches
-from pipeline.training.video_batches import VideoBatches, clip_order
+from pipeline.training.streaming import Stream, decoder_share
+from pipeline.training.video_batches import VideoBatches, clip_order, streamed_batches
 from schemas.errors import ReelsiftError
 from schemas.training import TrainConfig, TrainSummary
 
@@ -95,7 +95,7 @@ def _streams(config: TrainConfig, model: ModelConfig, has: Resources) -> dict[st
         return {}
     dataset = open_dataset(config.data, "train")
     decoders = max(1, config.loaders)
-    share = decoder_share(has.cpus, config.workers * config.cpus_per_worker, config.workers * decoders)
+    share = decoder_share(has.cpus, config.workers * config.cpus_per_worker, config.workers, decoders)
     clips = config.batch // config.workers
     return {
         _stream_name(rank): Stream(

@@ -2,35 +2,34 @@
 
 Each worker has a stream of its own, whose rows are numbered: a row that is not the next one ends the run.
 
-    row numbers                     read tasks
+    spans of row numbers            no resources
+      -> number_rows                a task, light: a few numbers a block
       -> DecodeClips                actors, each with one killable decoder process
       -> iter_batches               in the worker, ahead of its steps
+
+No torch here: what starts a decoder need not load it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from math import ceil
 from typing import Any
 
 import numpy as np
 import ray
 
 from pipeline import cluster
-from pipeline.training.bad_videos import BadVideo
-from pipeline.training.batch import LoadedBatch
-from pipeline.training.checkpoint import steps_done
-from pipeline.training.clip_loader import ClipLoader, LoadedClip
+from pipeline.training.checkpoint_list import steps_done
+from pipeline.training.clip_loader import ClipLoader
 from pipeline.training.clip_order import ClipOrder
-from pipeline.training.video_batches import VideoBatches
-from schemas.errors import ConfigError, ReelsiftError
+from schemas.errors import ConfigError
 
-_ROWS_A_READ = 4096
-_ROWS_A_BLOCK = 4
+_ROWS_A_SPAN = 4096
+_ROWS_A_BLOCK, _NUMBER_BYTES = 4, 8
 _NO_PROGRESS_S = 1800
-_SHARE_OF_FREE = 0.75
+_SHARE_OF_FREE = 0.9
+_NUMBERING = 0.25  # of a decoder
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,23 @@ class Stream:
         context.enable_progress_bars = False
         context.execution_options.preserve_order = True
         context.execution_no_progress_timeout_s = _NO_PROGRESS_S
-        first_row = steps_done(self.out) * self.clips
-        rows = self.steps * self.clips - first_row
+        # Cuts a span into blocks of a few numbers, each of which is a task for a decoder, whose clips are blocks of
+        # their own. Ray Data's own read and repartition would do it at the price of a whole CPU each.
+        context.target_max_block_size = _ROWS_A_BLOCK * _NUMBER_BYTES
+        first_row, last_row = steps_done(self.out) * self.clips, self.steps * self.clips
+        spans = [{"row": row} for row in range(first_row, last_row, _ROWS_A_SPAN)] or [{"row": last_row}]
         return (
-            ray.data.range(rows, override_num_blocks=max(1, ceil(rows / _ROWS_A_READ)))
-            .repartition(target_num_rows_per_block=_ROWS_A_BLOCK)
+            ray.data.from_items(spans, override_num_blocks=len(spans))
+            .map_batches(
+                number_rows,
+                fn_kwargs={"last_row": last_row},
+                batch_size=1,
+                compute=ray.data.TaskPoolStrategy(size=1),
+                num_cpus=self.decoder_cpus * _NUMBERING,
+            )
             .map_batches(
                 DecodeClips,
-                fn_constructor_args=(self, first_row),
+                fn_constructor_args=(self,),
                 batch_size=_ROWS_A_BLOCK,
                 compute=ray.data.ActorPoolStrategy(size=self.decoders),
                 num_cpus=self.decoder_cpus,
@@ -84,15 +92,26 @@ class Stream:
         return step, self.first_slot + place
 
 
+def number_rows(batch: dict[str, Any], last_row: int) -> dict[str, Any]:
+    """The row numbers of a span.
+
+    Args:
+        batch: one span, by its first row.
+        last_row: the first that no span holds.
+    """
+    first = int(batch["row"][0])
+    return {"row": np.arange(first, min(first + _ROWS_A_SPAN, last_row))}
+
+
 class DecodeClips:
     """An actor's decoder: row numbers to clips."""
 
-    def __init__(self, stream: Stream, first_row: int) -> None:
-        self._stream, self._first_row = stream, first_row
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Decode the clips of a few rows; a bad video is told in the row of the one that stands in for it."""
-        rows = [self._first_row + int(number) for number in batch["id"]]
+        rows = [int(row) for row in batch["row"]]
         stream = self._stream
         clips = [stream.loader.load(stream.order, *stream.place(row)) for row in rows]
         return {
@@ -110,36 +129,19 @@ class DecodeClips:
             stream.loader.close()
 
 
-def streamed_batches(shard: Any, batches: VideoBatches, first: int, last: int) -> Iterator[LoadedBatch]:
-    """A worker's batches for steps `first` to `last` - 1, out of its shard.
-
-    Raises:
-        ReelsiftError: the rows that came are not those of the next step.
-    """
-    if first == last:
-        return
-    for step, rows in enumerate(shard.iter_batches(batch_size=batches.clips, prefetch_batches=1), first):
-        if rows["row"].tolist() != list(range(step * batches.clips, (step + 1) * batches.clips)):
-            raise ReelsiftError(f"step {step} got the clips of others; run the same command to go on")
-        yield batches.collate(step, list(_clips(rows)))
-
-
-def _clips(rows: dict[str, Any]) -> Iterator[LoadedClip]:
-    columns = (rows[name] for name in ("video", "pictures", "real", "bad"))
-    for video, pictures_FHWC, real_F, bad in zip(*columns, strict=True):
-        yield LoadedClip(int(video), pictures_FHWC, real_F, tuple(BadVideo(**entry) for entry in json.loads(bad)))
-
-
-def decoder_share(cpus: float, training_cpus: float, decoders: int) -> float:
+def decoder_share(cpus: float, training_cpus: float, workers: int, decoders: int) -> float:
     """Logical CPUs of each decoder, such that all of them run beside the workers; never more than one.
+
+    Ray Data waits for ever, and silently, where the CPUs for one of its parts are not there.
 
     Args:
         cpus: of the cluster.
         training_cpus: what all workers of Ray Train hold.
-        decoders: of all workers.
+        workers: of Ray Train, each with a stream.
+        decoders: of a stream.
 
-    >>> decoder_share(16, 4, 8), decoder_share(2, 1, 3)
-    (1.0, 0.25)
+    >>> decoder_share(16, 4, 4, 2), decoder_share(2, 1, 2, 1)
+    (1.0, 0.36)
 
     Raises:
         ConfigError: the workers leave no CPU; Ray would wait for one for ever.
@@ -150,4 +152,4 @@ def decoder_share(cpus: float, training_cpus: float, decoders: int) -> float:
             f"the workers take {training_cpus:g} of the cluster's {cpus:g} CPUs and leave none that decodes videos; "
             "lower workers or cpus_per_worker"
         )
-    return min(1.0, _SHARE_OF_FREE * free / decoders)
+    return min(1.0, _SHARE_OF_FREE * free / (workers * (decoders + _NUMBERING)))

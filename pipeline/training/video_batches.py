@@ -1,17 +1,20 @@
 """Training batches out of captioned videos: whatever set, whoever decodes."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from models.vocabulary import TokenizeTexts
 from pipeline.datasets.dataset import Caption, CaptionedVideos
+from pipeline.training.bad_videos import BadVideo
 from pipeline.training.batch import LoadedBatch, TrainBatch
 from pipeline.training.clip_loader import ClipLoader, LoadedClip
 from pipeline.training.clip_order import ClipOrder
-from schemas.errors import InputError
+from schemas.errors import InputError, ReelsiftError
 from schemas.training import TrainConfig
 
 # `reelsift data make` writes it beside a caption: the same sentence, wrong in a single attribute.
@@ -103,6 +106,26 @@ class DecodedHere:
         """The batch of a step."""
         order = self.batches.order
         return self.batches.collate(step, [self.loader.load(order, step, slot) for slot in self.batches.slots()])
+
+
+def streamed_batches(shard: Any, batches: VideoBatches, first: int, last: int) -> Iterator[LoadedBatch]:
+    """A worker's batches for steps `first` to `last` - 1, out of its shard.
+
+    Raises:
+        ReelsiftError: the rows that came are not those of the next step.
+    """
+    if first == last:
+        return
+    for step, rows in enumerate(shard.iter_batches(batch_size=batches.clips, prefetch_batches=1), first):
+        if rows["row"].tolist() != list(range(step * batches.clips, (step + 1) * batches.clips)):
+            raise ReelsiftError(f"step {step} got the clips of others; run the same command to go on")
+        yield batches.collate(step, list(_clips(rows)))
+
+
+def _clips(rows: dict[str, Any]) -> Iterator[LoadedClip]:
+    columns = (rows[name] for name in ("video", "pictures", "real", "bad"))
+    for video, pictures_FHWC, real_F, bad in zip(*columns, strict=True):
+        yield LoadedClip(int(video), pictures_FHWC, real_F, tuple(BadVideo(**entry) for entry in json.loads(bad)))
 
 
 def captions_of(dataset: CaptionedVideos) -> tuple[tuple[Caption, ...], ...]:

@@ -33,7 +33,7 @@ def test_captions_point_at_real_files(tmp_path):
 
     queries = [json.loads(line) for line in (tmp_path / "set" / "captions.jsonl").read_text().splitlines()]
     assert (summary.videos, summary.made, summary.queries) == (3, 3, 9) == (3, 3, len(queries))
-    common = {"video", "uri", "caption", "group", "start_s", "end_s", "split", "attributes"}
+    common = {"video", "uri", "caption", "hard_negative", "group", "start_s", "end_s", "split", "attributes"}
     assert [set(query) - common for query in queries[:3]] == [{"main_frames"}, {"event_frames"}, {"event_frames"}]
     assert all((tmp_path / "set" / query["uri"]).stat().st_size > 1000 for query in queries)
     assert [query["caption"] for query in queries[:2]] == summary.examples

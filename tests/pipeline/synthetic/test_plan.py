@@ -101,3 +101,12 @@ def test_every_accepted_setting_can_be_planned(settings):
 def test_a_setting_that_makes_no_sense_is_named(settings, named):
     with pytest.raises(ConfigError, match=named):
         plans(**settings)
+
+
+def test_a_hard_negative_says_something_else_in_nearly_the_same_words():
+    for plan in plans(videos=300):
+        assert len(plan.hard_negatives) == len(plan.captions)
+        for true, wrong in zip(plan.captions, plan.hard_negatives, strict=True):
+            assert 0 < len(set(true.split()) ^ set(wrong.split())) <= 6
+        assert not set(plan.captions) & set(plan.hard_negatives)
+        assert [query["hard_negative"] for query in plan.queries()] == list(plan.hard_negatives)

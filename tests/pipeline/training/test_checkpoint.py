@@ -5,7 +5,8 @@ import torch
 
 from pipeline.storage import Store
 from pipeline.training.bad_videos import BAD_VIDEOS
-from pipeline.training.checkpoint import FOLDER, POINTER, kept_steps, load_checkpoint, save_checkpoint, steps_done
+from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.training.checkpoint_list import FOLDER, POINTER, kept_steps, steps_done
 from pipeline.training.loop import train
 from pipeline.training.optimizer import build_optimizers
 from pipeline.training.run_store import RunStore

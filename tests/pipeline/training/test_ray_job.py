@@ -6,8 +6,12 @@ import yaml
 
 from jobs.train import main
 from models.registry import load_model
+from pipeline.datasets.catalog import PUBLISHED, parse_spec
+from pipeline.training.freeze import names_under
 from schemas.errors import InputError
+from schemas.training import TrainConfig
 from tests.pipeline.training.test_loop import SETTINGS
+from tests.pipeline.training.tiny import tiny_model
 
 
 @pytest.mark.cluster
@@ -29,7 +33,21 @@ def test_a_users_mistake_shows_before_any_worker_starts(tmp_path):
 
 
 def test_the_shipped_recipe_is_one_that_train_accepts():
-    from schemas.training import TrainConfig
-
     recipe = Path(__file__).parents[3] / "models" / "bundles" / "reelsift-tiny" / "recipe.yaml"
     assert TrainConfig.of({**yaml.safe_load(recipe.read_text()), "out": "x"}).steps > 0
+
+
+@pytest.mark.parametrize(
+    "recipe", sorted((Path(__file__).parents[3] / "docs" / "recipes").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_recipes_of_the_docs_are_ones_that_train_accepts_and_freeze_what_there_is(recipe):
+    config = TrainConfig.of({**yaml.safe_load(recipe.read_text()), "out": "x"})
+    assert parse_spec(config.data).name in PUBLISHED
+    names = [name for name, _ in tiny_model().named_parameters()]
+    assert all(names_under(prefix, names) for prefix in config.freeze)
+
+
+def test_the_released_recipe_sees_as_many_pairs_as_the_paper_says():
+    recipe = Path(__file__).parents[3] / "docs" / "recipes" / "msrvtt-9k-vit-b-32.yaml"
+    config = TrainConfig.of({**yaml.safe_load(recipe.read_text()), "out": "x"})
+    assert config.steps * config.batch == 5 * 180_000

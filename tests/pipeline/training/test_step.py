@@ -112,3 +112,24 @@ def test_a_clip_that_shows_another_captions_picture_is_no_negative_of_it():
     unknown = TrainBatch(**{**vars(batch), "owned_B": torch.full((4,), -1)})
     losses = [GlobalStep(tiny_model()).backward(b).total.item() for b in (batch, unknown)]
     assert losses[0] < losses[1]
+
+
+def test_bf16_autocast_keeps_weights_and_gradients_in_fp32_and_the_direction_of_the_gradient():
+    parts = [batches_of(tiny_model(), 6, composed=False)(2)]
+    exact, loss = one_process(parts)
+    for micro_batch in (None, 2):
+        found, its_loss = one_process(parts, bf16=True, micro_batch=micro_batch)
+        assert {grad.dtype for grad in found.values()} == {torch.float32}
+        assert its_loss == pytest.approx(loss, rel=0.02)
+        assert not all(torch.equal(found[name], grad) for name, grad in exact.items())
+        flat = [torch.cat([grad.flatten() for grad in grads.values()]) for grads in (found, exact)]
+        assert torch.nn.functional.cosine_similarity(*flat, dim=0) > 0.99
+
+
+def test_activation_checkpointing_goes_with_micro_batches_and_bf16():
+    parts = [batches_of(tiny_model(), 4)(0)]
+    plain, _ = one_process(parts, bf16=True, micro_batch=2)
+    model = tiny_model()
+    model.clip.set_grad_checkpointing(True)
+    GlobalStep(model, bf16=True, micro_batch=2).backward(parts[0])
+    assert relative_error(gradient(model), plain) < 1e-5

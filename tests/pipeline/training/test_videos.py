@@ -7,8 +7,8 @@ import torch
 from pipeline.datasets.catalog import open_dataset
 from pipeline.training.clip_loader import ClipLoader, ClipShape
 from pipeline.training.source import check_data, training_batches, validation_gallery, without_files
-from pipeline.training.streaming import DecodeClips, Stream, decoder_share, streamed_batches
-from pipeline.training.video_batches import VideoBatches, clip_order
+from pipeline.training.streaming import DecodeClips, Stream, decoder_share
+from pipeline.training.video_batches import VideoBatches, clip_order, streamed_batches
 from schemas.errors import ConfigError, InputError, ReelsiftError
 from tests.pipeline.training.clips import settings_of, spoil, training_videos
 from tests.pipeline.training.tiny import tiny_model
@@ -57,8 +57,8 @@ def test_what_ray_data_decodes_is_what_the_process_itself_decodes(spoilt):
     mine = VideoBatches.of(config, dataset, model.tokenizer, 1, 2)
     loader = ClipLoader.of(dataset, ClipShape.of(model.config, 60.0))
     stream = Stream(loader, clip_order(config, dataset), config.out, config.steps, mine.first_slot, 1, 1, 1.0)
-    decode = DecodeClips(stream, first_row=2)
-    shard = Rows([decode({"id": [step]}) for step in range(4)])
+    decode = DecodeClips(stream)
+    shard = Rows([decode({"row": [step]}) for step in range(2, 6)])
     streamed = list(streamed_batches(shard, mine, 2, config.steps))
     here = batches(config, first=2, rank=1, world=2)
     assert len(streamed) == len(here) == 4
@@ -140,7 +140,8 @@ def test_too_few_videos_for_a_batch_is_said_before_anything_starts(clips):
 
 
 def test_decoders_and_workers_fit_on_the_cluster_together():
-    for cpus, training, decoders in [(2, 1, 1), (2, 1, 4), (64, 8, 32), (16, 15.5, 2)]:
-        assert training + decoders * decoder_share(cpus, training, decoders) < cpus
+    for cpus, training, workers, decoders in [(2, 1, 1, 1), (2, 1, 2, 4), (64, 8, 8, 32), (16, 15.5, 2, 1)]:
+        stream = (decoders + 0.25) * decoder_share(cpus, training, workers, decoders)
+        assert training + workers * stream < cpus
     with pytest.raises(ConfigError, match="cpus_per_worker"):
-        decoder_share(2, 2, 1)
+        decoder_share(2, 2, 1, 1)
