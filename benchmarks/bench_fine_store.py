@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.report import tell
+from pipeline.index.fine_layout import record_dtype
 from pipeline.index.fine_store import FineStore
 from pipeline.index.fine_writer import FineWriter
 from pipeline.storage import Store
@@ -83,7 +84,7 @@ def measure(folder: Path, clips: int, rounds: int, *, cold: bool) -> dict[str, l
     """Milliseconds of each way in each round."""
     store, addresses, parquet = write_stores(folder, clips)
     rng = np.random.default_rng(1)
-    block = np.empty((READ, store.read(addresses[:1]).patches_BND.nbytes // 1 + 4 * SHAPE.frames * SHAPE.dim), np.uint8)
+    block = np.empty((READ, record_dtype(SHAPE, "fp16").itemsize), np.uint8)
     found: dict[str, list[float]] = {"ours": [], "parquet": [], "copy": []}
     for _ in range(rounds):
         rows = rng.choice(clips, READ, replace=False).tolist()

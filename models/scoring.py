@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from schemas.scoring import Fusion, ScoringParams
+from schemas.scoring import Fusion
 
 _EPS = 1e-12
 
@@ -56,6 +56,31 @@ def masked_softmax(logits: Tensor, mask: Tensor | None) -> Tensor:
     return torch.where(kept, weights, torch.zeros_like(weights)).nan_to_num(0.0)
 
 
+def attended(similarity: Tensor, mask: Tensor | None, tau: float, log_count: Tensor | None = None) -> Tensor:
+    """sum_n b_n softmax_n(b / tau + log n)_n over the last axis; 0 where nothing is kept.
+
+    Args:
+        similarity: b.
+        mask: 0 for what is kept out; None keeps all.
+        tau: temperature.
+        log_count: log of how many equal tokens each one stands for (proportional attention, Bolya et al. 2023).
+
+    >>> attended(torch.tensor([1.0, 0.0]), None, 1.0, torch.tensor([0.0, 1.0])).item()
+    0.5
+    """
+    logits = similarity / tau if log_count is None else similarity / tau + log_count
+    return (similarity * masked_softmax(logits, mask)).sum(-1)
+
+
+def fused_score(gate: Tensor, similarity: Tensor, norm: Tensor) -> Tensor:
+    """T . n(sum_n w_n v_n) = (w . c) / ||sum_n w_n v_n||, over the last axis; 0 where the norm is.
+
+    >>> fused_score(torch.tensor([0.5, 0.5]), torch.tensor([2.0, 0.0]), torch.tensor(0.5)).item()
+    2.0
+    """
+    return (gate * similarity).sum(-1) / norm.clamp_min(_EPS)
+
+
 def video_score(text_TD: Tensor, mix_DD: Tensor, coarse_BD: Tensor) -> Tensor:
     """S_vid / s = t^T G g, T x B: the coarse score of stage 1.
 
@@ -89,8 +114,7 @@ def weak_patch_score(text_TD: Tensor, patches_BND: Tensor, mask_BN: Tensor | Non
     >>> weak_patch_score(torch.tensor([[0.0, 1.0]]), patches, None, 0.01).tolist()
     [[1.0]]
     """
-    b_TBN = torch.einsum("td,bnd->tbn", text_TD, patches_BND)
-    return (b_TBN * masked_softmax(b_TBN / tau, mask_BN)).sum(-1)
+    return attended(torch.einsum("td,bnd->tbn", text_TD, patches_BND), mask_BN, tau)
 
 
 def frame_gate(text_TD: Tensor, frames_BFD: Tensor, mask_BF: Tensor | None, tau: float) -> Tensor:
@@ -114,8 +138,9 @@ def strong_frame_score(text_TD: Tensor, temporal_BFD: Tensor, gate_TBF: Tensor) 
     """
     c_TBF = torch.einsum("td,bfd->tbf", text_TD, temporal_BFD)
     gram_BFF = temporal_BFD @ temporal_BFD.transpose(1, 2)
-    norm_TB = torch.einsum("tbf,bfg,tbg->tb", gate_TBF, gram_BFF, gate_TBF)
-    return (gate_TBF * c_TBF).sum(-1) / norm_TB.clamp_min(_EPS).sqrt()
+    squared_TB = torch.einsum("tbf,bfg,tbg->tb", gate_TBF, gram_BFF, gate_TBF)
+    # Clamped before the root, whose gradient at 0 is infinite.
+    return fused_score(gate_TBF, c_TBF, squared_TB.clamp_min(_EPS).sqrt())
 
 
 def strong_patch_score(text_TD: Tensor, patches_BND: Tensor, mask_BN: Tensor | None, tau: float) -> Tensor:
@@ -129,8 +154,7 @@ def strong_patch_score(text_TD: Tensor, patches_BND: Tensor, mask_BN: Tensor | N
     gate_TBN = masked_softmax(b_TBN / tau, mask_BN)
     # T x B x D is the fused vector itself; a Gram matrix over N = 588 patches would cost more than it saves.
     fused_TBD = torch.einsum("tbn,bnd->tbd", gate_TBN, patches_BND)
-    norm_TB: Tensor = torch.linalg.vector_norm(fused_TBD, dim=-1)
-    return (gate_TBN * b_TBN).sum(-1) / norm_TB.clamp_min(_EPS)
+    return fused_score(gate_TBN, b_TBN, torch.linalg.vector_norm(fused_TBD, dim=-1))
 
 
 def fine_scores(text_TD: Tensor, tokens: FineTokens, frame_mix_FF: Tensor, fusion: Fusion) -> FineScores:
@@ -141,6 +165,14 @@ def fine_scores(text_TD: Tensor, tokens: FineTokens, frame_mix_FF: Tensor, fusio
         tokens: the clips, float32.
         frame_mix_FF: A.
         fusion: weights and temperatures; `fusion.masked` decides whether padding is kept out.
+
+    >>> frames = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])  # of which the second is padding, with one patch each
+    >>> tokens = FineTokens(frames, frames, frames, torch.tensor([[1.0, 0.0]]))
+    >>> text = torch.tensor([[0.0, 1.0]])
+    >>> fine_scores(text, tokens, torch.eye(2), Fusion()).weak_frame_TB.tolist()
+    [[0.0]]
+    >>> fine_scores(text, tokens, torch.eye(2), Fusion(masked=False)).weak_frame_TB.tolist()
+    [[1.0]]
     """
     mask_BF = tokens.mask_BF if fusion.masked else None
     mask_BN = None
@@ -161,7 +193,12 @@ def fine_scores(text_TD: Tensor, tokens: FineTokens, frame_mix_FF: Tensor, fusio
 
 
 def fuse(video_TB: Tensor, fine: FineScores, fusion: Fusion) -> Tensor:
-    """The final score of the public code: a weighted sum of S_vid and the fine scores, T x B, without s."""
+    """The final score of the public code: a weighted sum of S_vid and the fine scores, T x B, without s.
+
+    >>> one = torch.ones(1, 1)
+    >>> round(fuse(one, FineScores(one, one, one, None, one[None]), Fusion()).item(), 4)  # 0.5 + 0.8 + 0.2 + 0.2
+    1.7
+    """
     total_TB = (
         fusion.video * video_TB
         + fusion.weak_frame * fine.weak_frame_TB
@@ -171,27 +208,3 @@ def fuse(video_TB: Tensor, fine: FineScores, fusion: Fusion) -> Tensor:
     if fine.strong_patch_TB is not None:
         total_TB = total_TB + fusion.strong_patch * fine.strong_patch_TB
     return total_TB
-
-
-@torch.inference_mode()
-def score_candidates(
-    text_D: Tensor, tokens: FineTokens, coarse_score_B: Tensor, params: ScoringParams
-) -> tuple[Tensor, Tensor]:
-    """Stage 2 of one query: final scores of its B candidates, and the frame each matched best.
-
-    Args:
-        text_D: the unit text vector t.
-        tokens: fine tokens of the candidates, any float type.
-        coarse_score_B: S_vid / s of the candidates, from stage 1.
-        params: the model's scoring parameters.
-
-    Returns:
-        score_B (float32) and best_frame_B (int64, the frame with the largest gate weight).
-    """
-    wide = FineTokens(
-        tokens.frames_BFD.float(), tokens.temporal_BFD.float(), tokens.patches_BND.float(), tokens.mask_BF.float()
-    )
-    mix_FF = torch.tensor(params.frame_mix, dtype=torch.float32)
-    fine = fine_scores(text_D.float()[None], wide, mix_FF, params.fusion)
-    score_B = fuse(coarse_score_B.float()[None], fine, params.fusion)[0]
-    return score_B, fine.gate_TBF[0].argmax(-1)

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 
-from models.reranking import score_candidates
-from models.scoring import FineTokens
+from models.reranking import score_pairs
+from models.token_sets import Pairs
 from pipeline.index.fine_store import FineRecords, FineStore
 from pipeline.index.hits import CoarseHit
 from pipeline.ranking import Reranked, elapsed_ms, now
@@ -56,15 +55,9 @@ def _check_identity(hits: Sequence[CoarseHit], records: FineRecords) -> None:
 def _score(
     text_D: np.ndarray, hits: Sequence[CoarseHit], records: FineRecords, params: ScoringParams
 ) -> tuple[list[float], list[float | None]]:
-    tokens = FineTokens(
-        torch.as_tensor(records.frames_BFD),
-        torch.as_tensor(records.temporal_BFD),
-        torch.as_tensor(records.patches_BND),
-        torch.as_tensor(records.mask_BF),
-    )
-    coarse_B = torch.tensor([hit.coarse_score for hit in hits], dtype=torch.float32)
-    score_B, best_B = score_candidates(torch.as_tensor(text_D), tokens, coarse_B, params)
+    coarse_B = np.array([hit.coarse_score for hit in hits], np.float32)
+    score_B, best_B = score_pairs(Pairs.of_one(text_D, len(hits)), records.clips, coarse_B, params)
     best = best_B.tolist()
     # With unmasked fusion (the reference profile) a padded frame may win, and it has no time.
-    best_s = [float(records.frame_times_BF[b, f]) if records.mask_BF[b, f] else None for b, f in enumerate(best)]
+    best_s = [float(records.frame_times_BF[b, f]) if records.clips.mask_BF[b, f] else None for b, f in enumerate(best)]
     return score_B.tolist(), best_s

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from schemas.codecs import CodecName
 from schemas.errors import ConfigError
 from schemas.http import MAX_K
 from schemas.recall import FramesSetting, RecallMode
@@ -74,7 +75,7 @@ class IndexConfig(Config):
     tables: str = Field(min_length=1)
     index: str = Field(min_length=1)
     milvus: str | None = None
-    codec: str = Field(default="fp16", pattern="^(fp16|fp32)$")
+    codec: CodecName = "fp16"
     frames: FramesSetting = "auto"
     shard_bytes: int = Field(default=256 << 20, ge=1 << 12)
     batch_rows: int = Field(default=512, ge=1)

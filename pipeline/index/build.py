@@ -71,7 +71,7 @@ def build_index(
         say(f"frame vectors: {'yes' if frames.made else 'no'} ({frames.why})")
         mark(index, version, milvus, build.collection)
         try:
-            shards = build.write(tables, with_frames=frames.made)
+            shards = build.write(tables, with_frames=frames.made, masked=model.scoring.fusion.masked)
             build.verify(shards, expected)
             manifest = build.manifest(shards, model, tables, milvus)
             if not index.create(f"versions/{version}/{MANIFEST}", manifest.model_dump_json(indent=1).encode()):
@@ -149,7 +149,7 @@ class _Build:
                     "is there a copy of the index? Build into a new --index"
                 )
 
-    def write(self, tables: Store, *, with_frames: bool) -> list[FineShard]:
+    def write(self, tables: Store, *, with_frames: bool, masked: bool) -> list[FineShard]:
         """Write all clips into the shards and into Milvus, and their frames into Milvus if they are wanted."""
         dim = self._info.token_shape.dim
         self._vectors.create(self.collection, dim)
@@ -157,7 +157,8 @@ class _Build:
             self._frames = frames_name(self.collection)
             self._vectors.create_frames(self._frames, dim)
         with self._shard_folder() as (folder, finished):
-            writer = FineWriter(folder, self._info.token_shape, self._config.codec, self._config.shard_bytes, finished)
+            settings = (self._info.token_shape, self._config.codec, self._config.shard_bytes)
+            writer = FineWriter(folder, *settings, finished, masked=masked)
             try:
                 for table in iter_clips(tables, self._info.model_id):
                     self._write_task(table, writer)

@@ -1,7 +1,7 @@
 """Bytes of a fine shard: a header of 4096 bytes, then records of one size, one a clip.
 
 Header: magic, then JSON (format, codec, shape, record size, shard number), padded with zeros.
-Record: frame times (float64, NaN for padding), frames, temporal frames, patches (float16 or float32), mask, clip_id;
+Record: what its codec says (`pipeline/index/codecs`): frame times (float64, NaN for padding), tokens, mask, clip_id;
 padded to 64 bytes, so that a record begins on a cache line and its arrays are aligned.
 """
 
@@ -10,15 +10,13 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.index.codecs.names import codec_of
 from schemas.errors import IndexCorruptError
 from schemas.tables import TokenShape
 
 HEADER_BYTES: Final = 4096
-ID_BYTES: Final = 64
 MAGIC: Final = b"REELSIFT-FINE\n"
 FORMAT: Final = 1
-_ALIGN = 64
-_TOKENS = {"fp16": "<f2", "fp32": "<f4"}
 
 
 def record_dtype(shape: TokenShape, codec: str) -> np.dtype:
@@ -26,19 +24,11 @@ def record_dtype(shape: TokenShape, codec: str) -> np.dtype:
 
     >>> record_dtype(TokenShape(frames=2, patches=3, dim=4), "fp16").itemsize
     192
+
+    Raises:
+        IndexCorruptError: the codec is unknown.
     """
-    token = _TOKENS[codec]
-    f, p, d = shape.frames, shape.patches, shape.dim
-    parts = [
-        ("frame_times", "<f8", (f,)),
-        ("frames", token, (f, d)),
-        ("temporal", token, (f, d)),
-        ("patches", token, (f * p, d)),
-        ("mask", "u1", (f,)),
-        ("clip_id", f"S{ID_BYTES}"),
-    ]
-    used = np.dtype(parts).itemsize
-    return np.dtype([*parts, ("padding", f"V{-used % _ALIGN}")]) if used % _ALIGN else np.dtype(parts)
+    return codec_of(codec).record_dtype(shape)
 
 
 def header(shape: TokenShape, codec: str, shard: int) -> bytes:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from models.reranking import StoredClips
+from pipeline.index.codecs.form import RecordBlock
+from pipeline.index.codecs.names import codec_of
 from pipeline.index.fine_cache import local_shards
-from pipeline.index.fine_layout import HEADER_BYTES, check_header, record_dtype
+from pipeline.index.fine_layout import HEADER_BYTES, check_header
 from pipeline.storage import Store
 from schemas.errors import IndexCorruptError
 from schemas.manifest import FineShard, VersionManifest
@@ -19,22 +22,16 @@ _SPARE_FILES = 512
 
 @dataclass(frozen=True)
 class FineRecords:
-    """B clips; the arrays are views of one buffer, in the type of the codec.
+    """B clips; the arrays are views of one buffer, in the form of the codec.
 
     Attributes:
         clip_ids: what the records say they are; to be compared with what was asked for.
-        frames_BFD: float16 or float32.
-        temporal_BFD: float16 or float32.
-        patches_BND: float16 or float32, N = F * P.
-        mask_BF: uint8, 1 for a real frame.
+        clips: the tokens, as they are scored.
         frame_times_BF: float64 seconds, NaN for padding.
     """
 
     clip_ids: list[str]
-    frames_BFD: np.ndarray
-    temporal_BFD: np.ndarray
-    patches_BND: np.ndarray
-    mask_BF: np.ndarray
+    clips: StoredClips
     frame_times_BF: np.ndarray
 
 
@@ -46,12 +43,15 @@ class FineStore:
         manifest: what the shards must be.
 
     Raises:
-        IndexCorruptError: a shard is missing, too short or too long, or not the one that the manifest names.
+        IndexCorruptError: a shard is missing, too short or too long, or not the one that the manifest names, or its
+            codec is unknown.
         StorageError: a remote shard cannot be fetched.
     """
 
     def __init__(self, version_store: Store, manifest: VersionManifest) -> None:
-        self._dtype = record_dtype(manifest.token_shape, manifest.codec)
+        self._codec = codec_of(manifest.codec)
+        self._dtype = self._codec.record_dtype(manifest.token_shape)
+        self._dim = manifest.token_shape.dim
         self._shards = manifest.shards
         self._files: list[int] = []
         self._paths = local_shards(version_store, manifest)
@@ -76,14 +76,11 @@ class FineStore:
         view = memoryview(data.data).cast("B") if len(addresses) else memoryview(b"")
         for i, (shard, row) in enumerate(addresses):
             self._read_into(view[i * size : (i + 1) * size], shard, row)
-        records = data.view(self._dtype)[:, 0]
+        block = RecordBlock(data, self._dtype)
         return FineRecords(
-            clip_ids=[text.decode(errors="replace") for text in records["clip_id"].tolist()],
-            frames_BFD=records["frames"],
-            temporal_BFD=records["temporal"],
-            patches_BND=records["patches"],
-            mask_BF=records["mask"],
-            frame_times_BF=records["frame_times"],
+            clip_ids=[text.decode(errors="replace") for text in block.values("clip_id").tolist()],
+            clips=self._codec.stored(block, self._dim),
+            frame_times_BF=block.values("frame_times"),
         )
 
     def close(self) -> None:

@@ -9,14 +9,15 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
-from pipeline.index.fine_layout import HEADER_BYTES, ID_BYTES, header, record_dtype, shard_size
+from pipeline.index.codecs.codec import ID_BYTES, ClipTokens, Codec
+from pipeline.index.codecs.names import codec_of
+from pipeline.index.fine_layout import HEADER_BYTES, header, shard_size
 from schemas.errors import StorageError
 from schemas.manifest import FineShard
 from schemas.tables import TokenShape
 
 # Bounds the copy of a table in record form: 64 clips of ViT-B/32 are 40 MB.
 _SLAB = 64
-_COLUMNS = {"frames": "frames", "temporal": "temporal_frames", "patches": "patches"}
 
 
 class FineWriter:
@@ -25,9 +26,10 @@ class FineWriter:
     Args:
         folder: where they go; made if missing.
         shape: F, P and D of every clip.
-        codec: "fp16" or "fp32".
+        codec: name of the codec.
         shard_bytes: a shard is closed before it would exceed this; it holds one clip at least.
         finished: called with each complete shard file, for example to upload it.
+        masked: whether the model keeps padded frames out of every score (`Fusion.masked`); codecs that merge need it.
     """
 
     def __init__(
@@ -37,12 +39,15 @@ class FineWriter:
         codec: str,
         shard_bytes: int,
         finished: Callable[[Path], None] = lambda path: None,
+        *,
+        masked: bool = True,
     ) -> None:
         self._folder = folder
         self._shape = shape
-        self._codec = codec
-        self._dtype = record_dtype(shape, codec)
-        self._capacity = max(1, (shard_bytes - HEADER_BYTES) // self._dtype.itemsize)
+        self._codec = codec_of(codec)
+        self._masked = masked
+        record_bytes = self._codec.record_dtype(shape).itemsize
+        self._capacity = max(1, (shard_bytes - HEADER_BYTES) // record_bytes)
         self._finished = finished
         self._file: IO[bytes] | None = None
         self._digest = hashlib.sha256()
@@ -64,7 +69,7 @@ class FineWriter:
         """
         addresses: list[tuple[int, int]] = []
         for batch in table.to_batches(max_chunksize=_SLAB):
-            records = to_records(batch, self._shape, self._dtype)
+            records = to_records(batch, self._shape, self._codec, masked=self._masked)
             while len(records):
                 if self._rows == self._capacity:
                     self._finish()
@@ -94,7 +99,7 @@ class FineWriter:
         try:
             if self._file is None:
                 self._file = (self._folder / f".{self._name()}.part").open("wb")
-                self._put(header(self._shape, self._codec, len(self._shards)))
+                self._put(header(self._shape, self._codec.name, len(self._shards)))
             self._put(data)
         except OSError as error:
             raise StorageError(f"cannot write {self._folder / self._name()}: {error.strerror}") from error
@@ -115,7 +120,7 @@ class FineWriter:
             os.rename(self._file.name, path)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}") from error
-        size = shard_size(self._shape, self._codec, self._rows)
+        size = shard_size(self._shape, self._codec.name, self._rows)
         self._shards.append(
             FineShard(name=path.name, clips=self._rows, size_bytes=size, sha256=self._digest.hexdigest())
         )
@@ -123,16 +128,20 @@ class FineWriter:
         self._finished(path)
 
 
-def to_records(batch: pa.RecordBatch, shape: TokenShape, dtype: np.dtype) -> np.ndarray:
+def to_records(batch: pa.RecordBatch, shape: TokenShape, codec: Codec, *, masked: bool) -> np.ndarray:
     """Clips as an array of records.
+
+    Args:
+        batch: rows of `schemas.tables.clips_schema`.
+        shape: F, P and D of every clip.
+        codec: what a record holds.
+        masked: `Fusion.masked` of the model.
 
     Raises:
         StorageError: a column does not fit the shape.
     """
-    records = np.zeros(len(batch), dtype)
-    for name, column in _COLUMNS.items():
-        records[name] = _tokens(batch.column(column), column, dtype[name].shape)
-    records["mask"] = np.asarray(batch.column("mask").flatten()).reshape(len(batch), shape.frames)
+    records = np.zeros(len(batch), codec.record_dtype(shape))
+    codec.encode(clip_tokens(batch, shape), records, masked=masked)
     records["frame_times"] = np.nan
     for row, times in enumerate(batch.column("frame_times_s").to_pylist()):
         if len(times) > shape.frames:
@@ -143,6 +152,21 @@ def to_records(batch: pa.RecordBatch, shape: TokenShape, dtype: np.dtype) -> np.
         raise StorageError(f"a clip_id is longer than {ID_BYTES} bytes: {max(ids, key=len).decode()!r}")
     records["clip_id"] = ids
     return records
+
+
+def clip_tokens(batch: pa.RecordBatch, shape: TokenShape) -> ClipTokens:
+    """The tokens of clips, as views of the table.
+
+    Raises:
+        StorageError: a column does not fit the shape.
+    """
+    f, d = shape.frames, shape.dim
+    return ClipTokens(
+        _tokens(batch.column("frames"), "frames", (f, d)),
+        _tokens(batch.column("temporal_frames"), "temporal_frames", (f, d)),
+        _tokens(batch.column("patches"), "patches", (f * shape.patches, d)),
+        np.asarray(batch.column("mask").flatten()).reshape(len(batch), f).astype(bool),
+    )
 
 
 def _tokens(column: pa.Array, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.scoring import FineTokens, fine_scores, fuse, masked_softmax, score_candidates, video_score
+from models.reranking import score_candidates
+from models.scoring import FineTokens, fine_scores, fuse, masked_softmax, video_score
 from schemas.scoring import Fusion, ScoringParams
 from tests.models.eercf_oracle import final_score, scores_of_pair
 

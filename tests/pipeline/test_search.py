@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from models.registry import load_model
+from models.reranking import StoredClips
+from models.token_sets import PlainTokens
 from pipeline.index.frame_search import group_by_clip
 from pipeline.index.hits import CoarseHit, FrameHit
 from pipeline.query_encoding import encode_query, load_version_model
@@ -51,10 +53,12 @@ class Corpus:
         rows = [row for _, row in addresses]
         return SimpleNamespace(
             clip_ids=[self.ids[row] for row in rows],
-            frames_BFD=self.frames[rows],
-            temporal_BFD=self.temporal[rows],
-            patches_BND=self.patches[rows].reshape(len(rows), -1, self.frames.shape[-1]),
-            mask_BF=self.mask[rows],
+            clips=StoredClips(
+                frames=PlainTokens.of(self.frames[rows]),
+                temporal=PlainTokens.of(self.temporal[rows]),
+                patches=PlainTokens.of(self.patches[rows].reshape(len(rows), -1, self.frames.shape[-1])),
+                mask_BF=self.mask[rows],
+            ),
             frame_times_BF=self.times[rows],
         )
 

@@ -87,7 +87,7 @@ def test_each_clip_is_found_by_its_own_vector_and_its_address_holds_its_tokens(b
         assert hit.coarse_score == pytest.approx(1, abs=1e-5)
         records = fine.read([(hit.shard, hit.row)])
         assert records.clip_ids == [clip["clip_id"]]
-        np.testing.assert_array_equal(records.patches_BND[0], tables.tokens(clip, "patches"))
+        np.testing.assert_array_equal(records.clips.patches.inflated()[0], tables.tokens(clip, "patches"))
     fine.close()
     vectors.close()
 

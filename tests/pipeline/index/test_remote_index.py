@@ -54,7 +54,7 @@ def test_shards_are_fetched_once_and_then_read_from_disk(build, index, tables, t
             hit = vectors.search(summary.collection, np.asarray(clip["coarse"], np.float32)[None], 1)[0][0]
             records = fine.read([(hit.shard, hit.row)])
             assert records.clip_ids == [clip["clip_id"]]
-            np.testing.assert_array_equal(records.frames_BFD[0], tables.tokens(clip, "frames"))
+            np.testing.assert_array_equal(records.clips.frames.inflated()[0], tables.tokens(clip, "frames"))
         fine.close()
         assert cached(tmp_path) == [shard.name for shard in manifest.shards]
         # The second round has nothing left to fetch from.
