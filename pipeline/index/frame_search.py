@@ -1,6 +1,7 @@
 """Grouping of frames by clip, which Milvus offers from release 2.4 on: here it works on every release alike."""
 
 from collections.abc import Callable, Iterable
+from math import ceil
 from typing import Final
 
 from pipeline.index.hits import FrameHit
@@ -8,7 +9,8 @@ from pipeline.ranking import SCORE_DECIMALS
 
 # What Milvus answers at most to one query.
 MAX_WINDOW: Final = 16_384
-_FIRST, _WIDER = 4, 4
+# Four frames a clip mostly do at once; else the clips found so far say how many frames will, with some to spare.
+_FIRST, _SPARE = 4, 1.5
 
 
 def group_by_clip(search: Callable[[int], list[FrameHit]], limit: int) -> list[FrameHit]:
@@ -28,7 +30,7 @@ def group_by_clip(search: Callable[[int], list[FrameHit]], limit: int) -> list[F
         best = best_by_clip(hits)
         if len(best) >= limit or len(hits) < window or window == MAX_WINDOW:
             return best[:limit]
-        window = min(_WIDER * window, MAX_WINDOW)
+        window = min(ceil(_SPARE * window * limit / len(best)), MAX_WINDOW)
 
 
 def best_by_clip(hits: Iterable[FrameHit]) -> list[FrameHit]:
