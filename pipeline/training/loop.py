@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models.eercf import EercfModel
-from models.losses import Gating, Losses
+from models.losses import Losses
 from models.weights import CONFIG_FILE, WEIGHTS_FILE, save_bundle
 from pipeline.training.average import as_averaged, follow
 from pipeline.training.bad_videos import BAD_VIDEOS, BadVideo, as_lines
@@ -21,7 +21,7 @@ from pipeline.training.optimizer import Optimizers, build_optimizers, rate_facto
 from pipeline.training.run_log import RunLog
 from pipeline.training.run_store import RunStore
 from pipeline.training.source import BatchStream, training_batches, validation_gallery, without_files
-from pipeline.training.start import starting_model
+from pipeline.training.start import gating_of, starting_model
 from pipeline.training.step import GlobalStep
 from pipeline.training.validation import Gallery, rank_gallery, report
 from schemas.training import TrainConfig, TrainSummary
@@ -92,9 +92,8 @@ def _open_run(config: TrainConfig, device: str) -> Run:
     model.clip.set_grad_checkpointing(config.activation_checkpointing)
     optimizers = build_optimizers(model, config)
     progress = load_checkpoint(store, model, optimizers)
-    gating: Gating = config.gating or ("paired" if model.config.profile == "reference" else "pairwise")
     bf16 = config.precision == "bf16" or (config.precision == "auto" and device != "cpu")
-    step = GlobalStep(model, gating, config.micro_batch, bf16)
+    step = GlobalStep(model, gating_of(config, model.config.profile), config.micro_batch, bf16)
     run = Run(config, store, model, optimizers, progress, step)
     if rank() == 0:
         run.log = RunLog(store, progress.step)
