@@ -1,46 +1,48 @@
-"""Figures for a model card: retrieval on the test videos of a folder, and the attribute probes.
+"""The tables of a model card, as Markdown, out of the report of an evaluation.
 
-python -m benchmarks.model_card --model reelsift-tiny --data FOLDER   (FOLDER: reelsift data make)
+reelsift evaluate --data FOLDER --model reelsift-tiny --out OUT --set probes=300
+python -m benchmarks.model_card --report OUT/report.json
 """
 
 import argparse
-import json
-import time
+from pathlib import Path
 
-import torch
+from schemas.evaluation import EvaluationReport, Figures, Slice
 
-from models.registry import load_model
-from pipeline.datasets.catalog import open_dataset
-from pipeline.synthetic.hard_negatives import ATTRIBUTES
-from pipeline.training.probes import probe
-from pipeline.training.validation import rank_gallery, report
-from pipeline.training.video_gallery import video_gallery
 
-PROBE_SEED = 1_000_000_007
-DECODE_TIMEOUT_S = 60.0
+def figures_cell(figures: Figures) -> str:
+    """R@1, 10 and 50.
+
+    >>> figures_cell({"R@1": 50.0, "R@10": 75.26, "R@50": 100.0})
+    '50.0 / 75.3 / 100.0'
+    """
+    return " / ".join(f"{figures[name]:.1f}" for name in ("R@1", "R@10", "R@50"))
+
+
+def retrieval_rows(name: str, one: Slice, k: int) -> str:
+    """A row of the retrieval table, text to video."""
+    ways = [one.t2v["coarse"], *(one.sweep[mode][k] for mode in ("coarse", "both")), one.t2v["exhaustive"]]
+    return f"| {name} | {' | '.join(map(figures_cell, ways))} |"
 
 
 def main() -> None:
-    """Print one JSON line for retrieval and one for the probes."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--clips", type=int, default=1000)
-    parser.add_argument("--probes", type=int, default=300)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    start = time.process_time()
-    model = load_model(args.model)
-    gallery, bad = video_gallery(open_dataset(args.data, "test"), model, args.clips, DECODE_TIMEOUT_S)
-    figures = report(rank_gallery(model, gallery), gallery.groups)
-    print(
-        json.dumps(
-            {"clips": len(gallery.pictures_BFHWC), "captions": len(gallery.captions), "bad": len(bad), **figures}
-        ),
-        flush=True,
-    )
-    probes = {attribute: round(probe(model, attribute, args.probes, PROBE_SEED), 2) for attribute in ATTRIBUTES}
-    print(json.dumps({"probes": args.probes, **probes, "cpu_s": round(time.process_time() - start, 1)}), flush=True)
+    parser.add_argument("--report", required=True, type=Path, help="report.json of reelsift evaluate")
+    report = EvaluationReport.model_validate_json(parser.parse_args().report.read_text(encoding="utf-8"))
+    k = report.recall_k
+    print(f"{report.model_id}: {report.queries} captions, {report.clips} clips; R@1 / R@10 / R@50, k = {k}\n")
+    print("| captions | coarse | two-stage, recall: coarse | two-stage, recall: both | exhaustive fine |")
+    print("|---|---|---|---|---|")
+    for name, one in report.groups.items() or {"all": report.overall}.items():
+        print(retrieval_rows(name, one, k))
+    for tag, values in report.tags.items():
+        for value, one in values.items():
+            print(retrieval_rows(f"{tag} {value}", one, k))
+    if report.probes:
+        print("\n| attribute | right |\n|---|---|")
+        for attribute, percent in report.probes.items():
+            print(f"| {attribute} | {percent:.1f} % |")
 
 
 if __name__ == "__main__":

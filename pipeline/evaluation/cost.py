@@ -2,7 +2,7 @@
 
 The paper (table 4) counts the dot products between a text and the stored vectors of a clip, as FLOPs of one
 multiply-add each, and calls the mean ratio of four sets "nearly 50 times". Our own count adds what the score of
-models/scoring.py multiplies besides: the fold of the query, the frame mix A, and the Gram matrix of the strong score.
+models/reranking.py multiplies besides: the fold of the query, the frame mix A, and the strong score's mixed token.
 """
 
 from dataclasses import dataclass
@@ -96,19 +96,18 @@ def recall_macs(mode: RecallMode, shape: TokenShape, clips: int) -> int:
 
 
 def rerank_macs(shape: TokenShape, fusion: Fusion) -> int:
-    """MACs of the final score of one text and one clip, as models/scoring.py multiplies them.
+    """MACs of the final score of one text and one clip, as models/reranking.py multiplies them.
 
-    a = t . n(f) twice (weak score and gate), c = t . v, b = t . n(p); the mix A; K = V V^T and w^T K w.
+    a = t . n(f), c = t . v, b = t . n(p); the mix A; the strong score's sum of w v and its norm.
 
     >>> rerank_macs(TokenShape(frames=2, patches=3, dim=4), Fusion())
-    74
+    56
     """
     f, p, d = shape.frames, shape.patches, shape.dim
-    dots = 3 * f * d + f * p * d
-    gram = f * f * d + f * f + f
-    # The strong patch score compares the patches once more and sums them up into its fused vector.
-    strong_patch = 2 * f * p * d if fusion.strong_patch else 0
-    return dots + f * f + gram + strong_patch
+    dots = 2 * f * d + f * p * d
+    strong = f * d + d
+    strong_patch = f * p * d + d if fusion.strong_patch else 0
+    return dots + f * f + strong + strong_patch
 
 
 def query_macs(mode: RecallMode, shape: TokenShape, fusion: Fusion, clips: int, k: int) -> int:
@@ -116,7 +115,7 @@ def query_macs(mode: RecallMode, shape: TokenShape, fusion: Fusion, clips: int, 
 
     >>> small = TokenShape(frames=2, patches=3, dim=4)
     >>> query_macs("coarse", small, Fusion(), clips=10, k=2)
-    204
+    168
     """
     # A clip recalled by its frames still needs its coarse score, since that is part of the final one.
     coarse_of_candidates = shape.dim**2 + k * shape.dim if mode == "frames" else 0
@@ -127,6 +126,6 @@ def exhaustive_macs(shape: TokenShape, fusion: Fusion, clips: int) -> int:
     """MACs of one query that scores every clip finely.
 
     >>> exhaustive_macs(TokenShape(frames=2, patches=3, dim=4), Fusion(), clips=10)
-    796
+    616
     """
     return query_macs("coarse", shape, fusion, clips, clips)

@@ -78,7 +78,7 @@ def make_report(
         cost = measured_cost(stages, ranked.text_TD[timed], headline.mode, headline.k)
     with phases.part("worst", "look at the worst queries"):
         worst = worst_queries(
-            videos.captions, ranked.text_TD, ranked.clip_T, ranked.texts, stages, headline, config.worst
+            videos.captions, ranked.text_TD, ranked.clip_T, ranked.texts, stages, headline, config.worst, config.by
         )
         pictures = pictures_of(worst, {clip.uri: clip.etag for clip in gallery.clips})
     probes: dict[str, float] = {}

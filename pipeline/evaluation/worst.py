@@ -19,6 +19,7 @@ def worst_queries(
     stages: TwoStages,
     headline: Headline,
     count: int,
+    by: Sequence[str] = (),
 ) -> list[WorstQuery]:
     """The captions whose own clip has the highest two-stage ranks, the worst first.
 
@@ -30,6 +31,7 @@ def worst_queries(
         stages: searches again for them, for the frames that matched.
         headline: the two-stage search that is looked at.
         count: how many at most; a query that ranks first in two stages is never among them.
+        by: tags that are shown.
     """
     ranks, found_T = table.ranks(headline.mode, headline.k), table.two_stage[headline.mode, headline.k][1]
     by_badness = sorted(
@@ -43,7 +45,7 @@ def worst_queries(
             WorstQuery(
                 text=caption.text,
                 group=caption.group,
-                tags=dict(caption.tags),
+                tags={tag: caption.tags[tag] for tag in by if tag in caption.tags},
                 ranks={way: int(ranks_T[text]) for way, ranks_T in ranks.items()},
                 recalled=bool(found_T[text]),
                 own=_best_moment(stages, text_TD[text], clip_T[text, None]),
