@@ -6,6 +6,7 @@ import torch
 
 from pipeline.datasets.catalog import open_dataset
 from pipeline.training.clip_loader import ClipLoader, ClipShape
+from pipeline.training.loop import train
 from pipeline.training.source import check_data, training_batches, validation_gallery, without_files
 from pipeline.training.streaming import DecodeClips, Stream, decoder_share
 from pipeline.training.video_batches import VideoBatches, clip_order, streamed_batches
@@ -103,6 +104,15 @@ def test_a_video_without_a_file_is_told_and_a_bad_one_is_not_validated_on(spoilt
     assert [video.key for video in bad] == [open_dataset(config.data, "val").videos[0][0]]
     assert len(gallery.captions) == 3 * len(gallery.pictures_BFHWC)
     assert gallery.mask_BF.all()
+
+
+def test_a_run_counts_and_names_every_video_it_could_not_use(spoilt, tmp_path):
+    summary = train(settings_of(spoilt, tmp_path, batch=2))
+    named = [json.loads(line) for line in (tmp_path / "bad_videos.jsonl").read_text().splitlines()]
+    assert summary.bad_videos == len(named) == len({video["key"] for video in named}) == 4
+    assert sorted(video["reason"] for video in named) == ["missing", *["not_a_video"] * 3]
+    again = train(settings_of(spoilt, tmp_path, batch=2))
+    assert (again.resumed_from, again.bad_videos) == (6, 4)
 
 
 def test_where_nothing_can_stand_in_the_line_names_the_video(spoilt):
