@@ -24,6 +24,8 @@ class TrainConfig(Config):
         omit: chance that a caption leaves out a size, the pattern or the background.
         hard_negatives: share of the captions that bring one along that is wrong in a single attribute.
         twins: share of a composed batch's clips that are pairs which differ in a single attribute, both shown and told.
+        redraw: chance that a synthetic scene of one kind of object is drawn again: of the scenes a third shows two
+            objects in a relation at 0, a half at 0.5.
         steps: of the optimiser.
         batch: clips of the global batch.
         micro_batch: clips a worker encodes at once; None for all. The gradient does not depend on it.
@@ -63,6 +65,7 @@ class TrainConfig(Config):
     omit: Fraction = 0.05
     hard_negatives: Fraction = 0.5
     twins: Fraction = 0.0
+    redraw: float = Field(default=0.0, ge=0, lt=1)
     steps: int = Field(default=1000, ge=1)
     batch: int = Field(default=64, ge=2)
     micro_batch: int | None = Field(default=None, ge=1)

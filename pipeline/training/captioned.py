@@ -7,8 +7,8 @@ from pipeline.synthetic.hard_negatives import Attribute, changeable, hard_negati
 from pipeline.synthetic.scene import Scene
 from pipeline.synthetic.vocabulary import pick
 
-# A relation's direction is what contrastive models learn last: half of the negatives of related objects turn it.
-_RELATION_SHARE = 0.5
+# A relation's direction is what contrastive models learn last, and shape before it: shares of what a negative changes.
+_RELATION_SHARE, _SHAPE_SHARE = 0.5, 0.4
 # "a cross" against "three crosses" changes four words; a sentence of another form changes more.
 _MAX_CHANGED_WORDS = 6
 _TRIES = 16
@@ -49,4 +49,4 @@ def same_words(scene: Scene, other: Scene, rng: np.random.Generator, omit: float
 def _attribute(scene: Scene, rng: np.random.Generator) -> Attribute:
     if scene.relation is not None and rng.random() < _RELATION_SHARE:
         return "relation"
-    return pick(rng, changeable(scene))
+    return "shape" if rng.random() < _SHAPE_SHARE else pick(rng, changeable(scene))

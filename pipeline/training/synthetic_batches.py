@@ -31,6 +31,7 @@ class SyntheticBatches:
         omit: see `pipeline.synthetic.captions.caption`.
         hard_negatives: share of the captions that have one, of those without a twin.
         twins: see `schemas.training.TrainConfig`.
+        redraw: see `schemas.training.TrainConfig`.
         tokenizer: of the model.
         rank: of the worker.
     """
@@ -42,6 +43,7 @@ class SyntheticBatches:
     omit: float
     hard_negatives: float
     twins: float
+    redraw: float
     tokenizer: TokenizeTexts
     rank: int = 0
 
@@ -78,11 +80,18 @@ class SyntheticBatches:
         picture two captions, where a hard negative asks for the second only.
         """
         twins = self._twins()
-        scenes = [sample_scene(rng) for _ in range(self.clips - twins)]
+        scenes = [self._scene(rng) for _ in range(self.clips - twins)]
         others = [twin_of(scene, rng) for scene in scenes[:twins]]
         told = [same_words(scene, other, rng, self.omit) for scene, other in zip(scenes, others, strict=False)]
         single = [caption_pair(scene, rng, self.omit) for scene in scenes[twins:]]
         return scenes + others, [*told, *single, *((false, true) for true, false in told)]
+
+    def _scene(self, rng: np.random.Generator) -> Scene:
+        """A scene; others than of two objects are drawn again with the chance `redraw`."""
+        scene = sample_scene(rng)
+        while scene.relation is None and rng.random() < self.redraw:
+            scene = sample_scene(rng)
+        return scene
 
     def _twins(self) -> int:
         return round(self.clips * self.twins / 2) if self.composed else 0
@@ -91,7 +100,7 @@ class SyntheticBatches:
         """Clips of three scenes of their own; the caption tells of the main scene or of an event."""
         pictures, pairs = [], []
         for _ in range(self.clips):
-            scenes = [sample_scene(rng) for _ in range(3)]
+            scenes = [self._scene(rng) for _ in range(3)]
             timeline = sample_timeline(rng, _VIDEO_FRAMES, _FPS, num_events=2, event_frames=_EVENT_FRAMES)
             for frame in sampled_frames(_VIDEO_FRAMES):
                 pictures.append(self._picture(scenes[timeline.scene_at(frame)], frame / _FPS, rng))

@@ -45,6 +45,13 @@ def test_twins_are_filmed_and_told_and_differ_in_a_single_attribute():
     assert len(batch.negatives_HL) == 2
 
 
+def test_redrawing_shows_related_objects_more_often():
+    rng = np.random.default_rng(4)
+    makers = [batches_of(tiny_model(), 4, redraw=redraw) for redraw in (0.0, 0.9)]
+    plain, redrawn = (sum(make._scene(rng).relation is not None for _ in range(300)) for make in makers)
+    assert plain < 150 < redrawn
+
+
 def test_twins_without_composed_clips_are_refused():
     with pytest.raises(ConfigError, match="twins need composed"):
         TrainConfig.of({"data": "synthetic:1", "out": "x", "model": "reelsift-tiny", "twins": 0.5})

@@ -35,7 +35,7 @@ def tiny_model(seed=0):
     return EercfModel(config, "tiny").train()
 
 
-def batches_of(model, clips, rank=0, composed=True, hard_negatives=0.5, twins=0.0):
+def batches_of(model, clips, rank=0, composed=True, hard_negatives=0.5, twins=0.0, redraw=0.0):
     return SyntheticBatches(
         seed=3,
         clips=clips,
@@ -44,6 +44,7 @@ def batches_of(model, clips, rank=0, composed=True, hard_negatives=0.5, twins=0.
         omit=0.1,
         hard_negatives=hard_negatives,
         twins=twins,
+        redraw=redraw,
         tokenizer=model.tokenizer,
         rank=rank,
     )
