@@ -146,7 +146,8 @@ def _index(summary: ExtractSummary, places: DemoPlaces, say: Say) -> None:
         pass
     built = build_index(IndexConfig(tables=str(places.tables), index=str(places.index)))
     say(
-        f"3/5 index    version {built.version}: {built.clips} clips in Milvus Lite, {built.bytes_per_clip} bytes a clip"
+        f"3/5 index    version {built.version}: {built.clips} clips and {built.frame_rows} frames in Milvus Lite, "
+        f"{built.bytes_per_clip} bytes a clip"
     )
     publish(Store(str(places.index)), built.version)
     say(f"4/5 publish  version {built.version} is live")
