@@ -69,11 +69,6 @@ def copy_s(stages: TwoStages) -> float:
     return time.perf_counter() - start
 
 
-def cpu_ratio(cost: Cost, mode: str) -> float:
-    """CPU seconds of the exhaustive search over those of two stages, which other processes disturb less."""
-    return cost.cpu_seconds["exhaustive"] / (cost.cpu_seconds[f"recall_{mode}"] + cost.cpu_seconds["rerank"])
-
-
 def spread(values: list[float], digits: int) -> str:
     """Median (least-greatest)."""
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
@@ -86,7 +81,7 @@ def rows_of(rounds: list[Cost]) -> list[list[str]]:
         ratios = [
             f"{rounds[0].macs_ratio[mode]:.1f}",
             spread([cost.seconds_ratio[mode] for cost in rounds], 1),
-            spread([cpu_ratio(cost, mode) for cost in rounds], 1),
+            spread([cost.cpu_ratio[mode] for cost in rounds], 1),
         ]
         milliseconds = spread([1000 * cost.seconds[key] for cost in rounds], 2)
         return [way, f"{rounds[0].macs[key] / 1e6:.2f}", milliseconds, *ratios]

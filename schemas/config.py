@@ -4,7 +4,7 @@ import math
 import re
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from schemas.codecs import CodecName
 from schemas.errors import ConfigError
@@ -15,6 +15,7 @@ DEFAULT_MODEL = "reelsift-tiny"
 _FIXED_CLIPS = re.compile(r"fixed:(\d+(?:\.\d+)?)")
 # Synthetic videos are laid out on twelve sampled frames, each of at least four frames of the video.
 _SAMPLED_FRAMES, _MIN_FRAMES = 12, 48
+_VAL_FRACTION = 0.1
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -81,6 +82,34 @@ class IndexConfig(Config):
     batch_rows: int = Field(default=512, ge=1)
 
 
+class CodecsConfig(Config):
+    """Settings of `reelsift index codecs`.
+
+    Attributes:
+        tables: whose clips codecs are tried on.
+        data: captions of these clips, FOLDER with a captions.jsonl or NAME:FOLDER; None makes queries from the clips.
+        split: of the data.
+        codecs: which to try; fp32 is always tried first.
+        max_loss: points of R@1 that the choice may lose against fp32.
+        clips: how many at most; all of them are held in memory.
+        queries: how many at most.
+        candidates: how many stage 2 sees of a query.
+        seed: of the choice of queries, and of those that are made.
+    """
+
+    tables: str = Field(min_length=1)
+    data: str | None = None
+    split: str = Field(default="test", min_length=1)
+    codecs: tuple[CodecName, ...] = Field(
+        default=("fp32", "fp16", "int8", "1bit", "pooled-64", "pooled-23", "pooled-8", "frames"), min_length=1
+    )
+    max_loss: float = Field(default=0.3, ge=0, le=100)
+    clips: int = Field(default=500, ge=2)
+    queries: int = Field(default=1000, ge=1)
+    candidates: int = Field(default=50, ge=1, le=MAX_K)
+    seed: int = Field(default=0, ge=0)
+
+
 class PublishConfig(Config):
     """Settings of `reelsift index publish`; without a version it is the newest."""
 
@@ -111,6 +140,8 @@ class ServeConfig(Config):
     port: int = Field(default=8000, ge=1, le=65535)
     encoder_replicas: int = Field(default=1, ge=1)
     reranker_replicas: int = Field(default=1, ge=1)
+    # Queries that come together already use the cores; more threads shorten a single query on an idle machine.
+    score_threads: int = Field(default=1, ge=1, le=64)
     max_batch: int = Field(default=16, ge=1)
     batch_wait_ms: float = Field(default=0.0, ge=0)
     cpus_per_replica: float = Field(default=0.2, gt=0)
@@ -131,7 +162,7 @@ class DataConfig(Config):
         events: short scenes that interrupt a video's main scene.
         event_frames: lengths of an event to draw from, in frames of twelve sampled uniformly. Each video draws
             lengths that fit together, so that [1, 2, 3, 4, 6] with two events gives every length, but never two of 6.
-        val_fraction: share of the videos in the split "val".
+        val_fraction: share of the videos in the split "val"; if it is not given, no more than `test_fraction` leaves.
         test_fraction: share of the videos in the split "test"; the rest is "train".
         workers: processes; None for as many as there are cores, up to 8. The videos do not depend on it.
     """
@@ -148,9 +179,18 @@ class DataConfig(Config):
     max_seconds: float = Field(default=8.0, gt=0, le=600)
     events: int = Field(default=2, ge=0, le=4)
     event_frames: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(2, 3), min_length=1)
-    val_fraction: Fraction = 0.1
+    val_fraction: Fraction = _VAL_FRACTION
     test_fraction: Fraction = 0.2
     workers: int | None = Field(default=None, ge=1, le=256)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_room_for_test(cls, values: Any) -> Any:
+        test = values.get("test_fraction") if isinstance(values, dict) else None
+        # Of what is out of range the field's own message tells.
+        if isinstance(test, int | float) and 1 - _VAL_FRACTION < test <= 1 and "val_fraction" not in values:
+            return values | {"val_fraction": 1 - test}
+        return values
 
     @field_validator("min_seconds")
     @classmethod

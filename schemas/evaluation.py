@@ -133,6 +133,7 @@ class Cost(Result):
         seconds: measured, the mean: like `macs`, and the parts recall_MODE and rerank.
         seconds_ratio: like `macs_ratio`.
         cpu_seconds: CPU time of all threads, by part.
+        cpu_ratio: like `macs_ratio`; other work on the machine disturbs it less than `seconds_ratio`.
         queries: how many were timed, one by one.
         threads: the same for all ways.
         paper_macs: of a pair by the paper's way of counting, two_stage and exhaustive.
@@ -143,6 +144,7 @@ class Cost(Result):
     seconds: dict[str, float]
     seconds_ratio: dict[str, float]
     cpu_seconds: dict[str, float]
+    cpu_ratio: dict[str, float]
     queries: int
     threads: int
     paper_macs: dict[str, float]

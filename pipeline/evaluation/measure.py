@@ -34,6 +34,7 @@ def measured_cost(stages: TwoStages, text_TD: Tensor, mode: RecallMode, k: int) 
         | {f"two_stage_{one}": seconds for one, seconds in two_seconds.items()},
         seconds_ratio={one: round(all_seconds / seconds, 2) for one, seconds in two_seconds.items()},
         cpu_seconds=timing.cpu_s,
+        cpu_ratio={one: round(timing.cpu_s[EXHAUSTIVE] / timing.two_stage_cpu_s(one), 2) for one in RECALL_MODES},
         queries=timing.queries,
         threads=timing.threads,
         paper_macs={

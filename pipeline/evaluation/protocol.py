@@ -72,7 +72,7 @@ def rank_texts(scores: Scores, clip_T: Tensor, depths: Sequence[int]) -> RankTab
         own_QI = clip_T[rows, None] == clips_B
         return own_QI, ~own_QI
 
-    return _rank(scores, judge, depths)
+    return _rank(scores, torch.arange(len(clip_T)), judge, depths)
 
 
 def rank_videos(scores: Scores, clip_T: Tensor, right_T: Tensor, depths: Sequence[int]) -> RankTable:
@@ -90,16 +90,14 @@ def rank_videos(scores: Scores, clip_T: Tensor, right_T: Tensor, depths: Sequenc
         same_QI = asked_Q[rows, None] == clip_T
         return same_QI & right_T, ~same_QI
 
-    by_clip = Scores(*(score_TB.T[asked_Q] for score_TB in (scores.coarse_TB, scores.frames_TB, scores.fine_TB)))
-    return _rank(by_clip, judge, depths)
+    return _rank(scores.by_clip(), asked_Q, judge, depths)
 
 
-def _rank(scores_QI: Scores, judge: Judge, depths: Sequence[int]) -> RankTable:
-    queries = len(scores_QI.fine_TB)
+def _rank(scores: Scores, asked_Q: Tensor, judge: Judge, depths: Sequence[int]) -> RankTable:
     parts = []
-    for start in range(0, queries, _QUERIES_AT_ONCE):
-        rows = slice(start, min(start + _QUERIES_AT_ONCE, queries))
-        parts.append(_rank_block(scores_QI.rows(rows), judge(rows), depths))
+    for start in range(0, len(asked_Q), _QUERIES_AT_ONCE):
+        rows = slice(start, min(start + _QUERIES_AT_ONCE, len(asked_Q)))
+        parts.append(_rank_block(scores.rows(asked_Q[rows]), judge(rows), depths))
     two_stage = {}
     for key in parts[0].two_stage:
         ranks, found = zip(*(part.two_stage[key] for part in parts), strict=True)

@@ -34,9 +34,13 @@ class Scores:
     frames_TB: Tensor
     fine_TB: Tensor
 
-    def rows(self, chosen: slice) -> "Scores":
+    def rows(self, chosen: slice | Tensor) -> "Scores":
         """The scores of some texts."""
         return Scores(self.coarse_TB[chosen], self.frames_TB[chosen], self.fine_TB[chosen])
+
+    def by_clip(self) -> "Scores":
+        """The same, a row a clip; a view."""
+        return Scores(self.coarse_TB.T, self.frames_TB.T, self.fine_TB.T)
 
 
 def encode_texts(model: EercfModel, texts: list[str]) -> Tensor:

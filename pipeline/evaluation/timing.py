@@ -35,6 +35,10 @@ class Timing:
         """Wall seconds of a query in two stages."""
         return self.wall_s[f"recall_{mode}"] + self.wall_s[RERANK]
 
+    def two_stage_cpu_s(self, mode: str) -> float:
+        """CPU seconds of a query in two stages."""
+        return self.cpu_s[f"recall_{mode}"] + self.cpu_s[RERANK]
+
 
 def time_queries(stages: TwoStages, text_TD: Tensor, k: int) -> Timing:
     """Time some queries, one after the other, each in every way before the next: a disturbance meets all ways.

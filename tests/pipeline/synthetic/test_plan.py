@@ -65,6 +65,12 @@ def test_splits_come_close_to_their_fractions_in_a_small_set():
     assert 1 <= splits["val"] <= 3
 
 
+def test_a_set_of_test_videos_only_needs_one_setting():
+    assert {plan.split for plan in plans(videos=30, test_fraction=1.0)} == {"test"}
+    assert DataConfig(out="unused", test_fraction=0.95).val_fraction == pytest.approx(0.05)
+    assert DataConfig(out="unused").val_fraction == 0.1
+
+
 @pytest.mark.parametrize(
     "settings",
     [
