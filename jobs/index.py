@@ -1,4 +1,4 @@
-"""reelsift index: build, publish and list the versions of an index."""
+"""reelsift index: build, publish and list the versions of an index, and choose how they store tokens."""
 
 import sys
 import time
@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from jobs.cli import EXIT_DONE, CommandParser, print_json, run_command
 from pipeline.index.versions import list_versions, publish
 from pipeline.storage import Store
-from schemas.config import IndexConfig, IndexListConfig, PublishConfig
+from schemas.codecs import CODECS
+from schemas.config import CodecsConfig, IndexConfig, IndexListConfig, PublishConfig
 from schemas.errors import UsageError
 from schemas.results import IndexList, IndexSummary
 
@@ -23,13 +24,30 @@ def parsers() -> dict[str, CommandParser]:
     )
     build.add_argument("--tables", metavar="URI", help="folder or s3://bucket/prefix of the tables")
     build.add_argument("--milvus", metavar="URI", help="http://host:port (default: Milvus Lite inside a local index)")
-    build.add_argument("--codec", metavar="NAME", help="fp16 | fp32: how fine tokens are stored (default fp16)")
+    build.add_argument(
+        "--codec", metavar="NAME", help=f"{' | '.join(CODECS)}: how fine tokens are stored (default fp16)"
+    )
     build.add_argument(
         "--frames",
         metavar="WHEN",
         help="auto | yes | no: frame vectors, which find short moments (default auto: always on a server, and up to "
         "100,000 frames in Milvus Lite)",
     )
+    codecs = CommandParser(
+        "index codecs",
+        "Try the ways to store fine tokens on your own clips, and name the smallest within a loss.",
+        "reelsift index codecs --tables tables/ --data clips/",
+    )
+    codecs.add_argument("--tables", metavar="URI", help="folder or s3://bucket/prefix of the tables")
+    codecs.add_argument(
+        "--data", metavar="SPEC", help="captions of these clips, as for evaluate (default: queries made from the clips)"
+    )
+    codecs.add_argument("--split", metavar="NAME", help="of the captions (default test)")
+    codecs.add_argument(
+        "--codec", metavar="NAME", action="append", dest="codecs", help="to try; repeatable (default: one of each kind)"
+    )
+    codecs.add_argument("--max-loss", metavar="POINTS", type=float, help="of R@1 against fp32 (default 0.3)")
+    codecs.add_argument("--clips", metavar="N", type=int, help="at most; they are held in memory (default 500)")
     show = CommandParser("index list", "Show the versions of an index.", "reelsift index list --index index/")
     switch = CommandParser(
         "index publish",
@@ -39,13 +57,13 @@ def parsers() -> dict[str, CommandParser]:
     switch.add_argument("--version", metavar="N", type=int, help="default: the newest")
     for parser in (build, switch, show):
         parser.add_argument("--index", metavar="URI", help="folder or s3://bucket/prefix of the index")
-    return {"index build": build, "index publish": switch, "index list": show}
+    return {"index build": build, "index codecs": codecs, "index publish": switch, "index list": show}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one of the commands."""
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {"build": _build, "publish": _publish, "list": _list}
+    commands = {"build": _build, "codecs": _codecs, "publish": _publish, "list": _list}
     if words[:1] in (["-h"], ["--help"]):
         for parser in parsers().values():
             print(parser.format_help())
@@ -69,6 +87,26 @@ def _build(parser: CommandParser, argv: Sequence[str]) -> None:
     print(f"next: reelsift index publish --index {config.index} --version {summary.version}", flush=True)
     if args.json:
         print_json(summary)
+
+
+def _codecs(parser: CommandParser, argv: Sequence[str]) -> None:
+    args = parser.parse_args(argv)
+    config = CodecsConfig.of(parser.settings(args))
+    # Not at the top: it brings torch, for which `index list` should not wait.
+    from pipeline.evaluation.codec_figures import compare_codecs  # noqa: PLC0415
+
+    table = compare_codecs(config, lambda line: print(f"reelsift: {line}", file=sys.stderr, flush=True))
+    print("codec         bytes a clip    R@1   R@10  rank corr.  same first  ms")
+    for row in table.codecs:
+        print(
+            f"{row.codec:12} {row.bytes_per_clip:13} {row.recall_at_1:6.2f} {row.recall_at_10:6.2f} "
+            f"{row.rank_correlation:11.4f} {row.same_first:10.2f}% {row.score_ms:5.2f}"
+        )
+    print(f"{table.clips} clips, {table.candidates} candidates; queries: {table.queries}")
+    print(f"smallest within {table.max_loss:g} points of fp32's R@1: {table.choice}")
+    print(f"next: reelsift index build --tables {config.tables} --index INDEX --codec {table.choice}", flush=True)
+    if args.json:
+        print_json(table)
 
 
 def _publish(parser: CommandParser, argv: Sequence[str]) -> None:

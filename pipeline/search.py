@@ -14,7 +14,7 @@ from pipeline.index.versions import live_manifest, version_store
 from pipeline.query_encoding import encode_query, load_version_model
 from pipeline.ranking import choose_recall, clean_query, elapsed_ms, now, ranked
 from pipeline.recall import recall
-from pipeline.rerank import rerank
+from pipeline.rerank import rerank, warm_up
 from pipeline.storage import Store
 from schemas.manifest import VersionManifest
 from schemas.recall import RecallMode
@@ -51,6 +51,7 @@ class Searcher:
         model = load_version_model(manifest)
         fine = FineStore(version_store(index, manifest.version), manifest)
         try:
+            warm_up(fine, manifest.scoring, manifest.token_shape.dim)
             return cls(manifest, model, VectorStore.open(manifest.milvus, index.root), fine)
         except BaseException:
             fine.close()

@@ -58,6 +58,38 @@ class IndexList(Result):
     versions: list[IndexSummary]
 
 
+class CodecFigures(Result):
+    """One codec on a trial.
+
+    `bytes_per_clip` is a fine record. Recalls are percents of the queries, among the candidates of stage 1;
+    `rank_correlation` is Spearman's with fp32 over the candidates, and `same_first` the percent of queries whose best
+    clip is that of fp32. `score_ms` is the median of a query, on one thread, tokens in memory.
+    """
+
+    codec: str
+    bytes_per_clip: int
+    recall_at_1: float
+    recall_at_10: float
+    rank_correlation: float
+    same_first: float
+    score_ms: float
+
+
+class CodecTable(Result):
+    """Codecs side by side: `reelsift index codecs --json`.
+
+    `queries` says what they are, and `choice` is the smallest codec whose R@1 is within `max_loss` points of fp32's.
+    """
+
+    clips: int
+    queries: str
+    candidates: int
+    model_id: str
+    codecs: list[CodecFigures]
+    max_loss: float
+    choice: str
+
+
 class SearchHit(Result):
     """One ranked clip.
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.eercf import EercfModel
-from models.registry import load_model
 from pipeline.index.build_lock import only_build
 from pipeline.index.collection_schema import METRIC, index_type_for
 from pipeline.index.fine_layout import record_dtype
@@ -26,8 +25,9 @@ from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import live_version, next_version, summary_of, version_store
 from pipeline.storage import Store
 from pipeline.tables import iter_clips, read_videos, require_info
+from pipeline.tables_model import model_of_tables
 from schemas.config import IndexConfig
-from schemas.errors import IndexCorruptError, ModelMismatchError, ReelsiftError, StorageError
+from schemas.errors import IndexCorruptError, ReelsiftError, StorageError
 from schemas.manifest import FINE_DIR, LITE, MANIFEST, FineShard, FramesCollection, VersionManifest
 from schemas.results import IndexSummary
 from schemas.tables import TablesInfo
@@ -61,7 +61,7 @@ def build_index(
     info = require_info(tables)
     expected = _clips_a_video(tables)
     total = sum(expected.values())
-    model = _model_of(info)
+    model = model_of_tables(info)
     frames = choose_frames(config.frames, milvus, total, info.token_shape.frames)
     with _opened(milvus, index) as vectors, only_build(index):
         remove_unfinished(index, milvus, vectors)
@@ -101,16 +101,6 @@ def _clips_a_video(tables: Store) -> dict[str, int]:
             f"{tables.root} holds no committed clips: run 'reelsift extract --tables {tables.root}' first"
         )
     return counts
-
-
-def _model_of(info: TablesInfo) -> EercfModel:
-    model = load_model(info.model)
-    if model.model_id != info.model_id:
-        raise ModelMismatchError(
-            f"the tables were extracted with model {info.model_id}, but {info.model!r} now loads as {model.model_id}: "
-            "restore that model, or extract anew into other tables"
-        )
-    return model
 
 
 class _Build:

@@ -62,7 +62,7 @@ def build(config: ServeConfig) -> Application:
     return ingress.bind(
         config,
         encoder.bind(config.index, config.max_batch, config.batch_wait_ms / 1000),
-        reranker.bind(config.index),
+        reranker.bind(config.index, config.score_threads),
     )
 
 

@@ -19,7 +19,7 @@ from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import read_manifest, version_store
 from pipeline.ranking import EncodedQuery, choose_recall, ranked
 from pipeline.recall import recall
-from pipeline.rerank import rerank
+from pipeline.rerank import rerank, warm_up
 from pipeline.serving.messages import Answer
 from pipeline.serving.version_cache import VersionCache
 from pipeline.storage import Store
@@ -50,11 +50,13 @@ class Reranker:
 
     Args:
         index_uri: the index.
+        score_threads: that share the scoring of one query.
     """
 
-    def __init__(self, index_uri: str) -> None:
+    def __init__(self, index_uri: str, score_threads: int = 1) -> None:
         torch.set_num_threads(1)
         self._index = Store(index_uri)
+        self._score_threads = score_threads
         self._versions = VersionCache(self._open, Opened.close)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="rerank")
 
@@ -91,7 +93,7 @@ class Reranker:
             # Ray hands arrays over read-only, and torch warns of each such one.
             query = EncodedQuery(np.array(encoded.text_D), np.array(encoded.query_D))
             found = recall(opened.vectors, opened.manifest, query, mode, k, recall_k)
-            scored = rerank(query.text_D, found.candidates, opened.fine, opened.manifest.scoring)
+            scored = rerank(query.text_D, found.candidates, opened.fine, opened.manifest.scoring, self._score_threads)
         timings_ms = {**found.timings_ms, "read": scored.read_ms, "score": scored.score_ms}
         return Answer(ranked(found.hits, scored, k), timings_ms)
 
@@ -99,6 +101,7 @@ class Reranker:
         with self._versions.hold(version) as opened:
             # The first search makes Milvus load the collections.
             nothing_D = np.zeros(opened.manifest.token_shape.dim, np.float32)
+            warm_up(opened.fine, opened.manifest.scoring, len(nothing_D))
             query, mode = EncodedQuery(nothing_D, nothing_D), choose_recall(None, opened.manifest)
             recall(opened.vectors, opened.manifest, query, mode, k=1, recall_k=1)
 
