@@ -71,7 +71,7 @@ class Stream:
         return (
             ray.data.from_items(spans, override_num_blocks=len(spans))
             .map_batches(
-                number_rows,
+                number_rows,  # type: ignore[arg-type]  # Ray types functions of one argument only
                 fn_kwargs={"last_row": last_row},
                 batch_size=1,
                 compute=ray.data.TaskPoolStrategy(size=1),
