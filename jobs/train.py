@@ -16,7 +16,7 @@ def parsers() -> dict[str, CommandParser]:
         "reelsift train --data synthetic:1 --out run --config models/bundles/reelsift-tiny/recipe.yaml",
     )
     add = parser.add_argument
-    add("--data", metavar="SPEC", help="synthetic:SEED, a folder with captions.jsonl, or NAME:FOLDER (docs/datasets.md)")
+    add("--data", metavar="SPEC", help="synthetic:SEED, a folder with captions.jsonl, or NAME:FOLDER of a set")
     add("--out", metavar="DIR", help="folder or s3://bucket/prefix of checkpoints, metrics.jsonl and the bundle")
     add("--model", metavar="NAME", help="start from this model instead of the architecture in --config")
     add("--steps", type=int, metavar="N", help="steps of the optimiser")
