@@ -54,7 +54,7 @@ def score_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Final scores of pairs of a text and a clip, and the frame that the text matched best.
 
-    Many texts may share the clips of one block. Pairs that are ordered by clip find its tokens in the cache.
+    Many texts may share the clips of one block: a clip's pairs are scored in turn, while its tokens are in the cache.
 
     Args:
         pairs: which text meets which clip.
@@ -66,6 +66,19 @@ def score_pairs(
     Returns:
         score_P (float32) and best_frame_P (int64, the frame with the largest gate weight).
     """
+    if len(pairs.text_QD) > 1:
+        order_P = np.argsort(pairs.clip_P, kind="stable")
+        place_P = np.argsort(order_P)
+        pairs, coarse_P = pairs.part(order_P), coarse_P[order_P]
+        score_P, best_P = _shared(pairs, clips, coarse_P, params, threads)
+        return score_P[place_P], best_P[place_P]
+    return _shared(pairs, clips, coarse_P, params, threads)
+
+
+def _shared(
+    pairs: Pairs, clips: StoredClips, coarse_P: np.ndarray, params: ScoringParams, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score pairs in their order, among threads."""
 
     def run(part: slice) -> tuple[Tensor, Tensor]:
         return _score(pairs.part(part), coarse_P[part], clips, params)

@@ -32,8 +32,8 @@ class Pairs:
         text_QD = np.ascontiguousarray(text_D, np.float32)[None]
         return cls(text_QD, np.zeros(clips, np.int64), np.arange(clips))
 
-    def part(self, chosen: slice) -> Self:
-        """Some of the pairs."""
+    def part(self, chosen: slice | np.ndarray) -> Self:
+        """Some of the pairs: a range, or their numbers."""
         return type(self)(self.text_QD, self.query_P[chosen], self.clip_P[chosen])
 
     def __len__(self) -> int:
