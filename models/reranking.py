@@ -93,15 +93,6 @@ def _shared(
     return torch.cat(scores).numpy(), torch.cat(best).numpy()
 
 
-def score_candidates(
-    text_D: Tensor, tokens: FineTokens, coarse_score_B: Tensor, params: ScoringParams
-) -> tuple[Tensor, Tensor]:
-    """The same of one text and B clips as tensors: score_B (float32) and best_frame_B (int64)."""
-    pairs = Pairs.of_one(text_D.numpy(), len(tokens.mask_BF))
-    score_B, best_B = score_pairs(pairs, StoredClips.of(tokens), coarse_score_B.numpy(), params)
-    return torch.from_numpy(score_B), torch.from_numpy(best_B)
-
-
 @torch.inference_mode()
 def _score(pairs: Pairs, coarse_P: np.ndarray, clips: StoredClips, params: ScoringParams) -> tuple[Tensor, Tensor]:
     fusion = params.fusion

@@ -1,7 +1,7 @@
 """One query in two stages, or against all clips, over a gallery in memory: what is timed, and what shows frames.
 
 It is exact: every vector is compared, as an index without approximation would. Stage 2 is the service's own
-`models.reranking.score_candidates`, for k candidates as for all clips.
+`models.reranking.score_pairs`, for k candidates as for all clips.
 """
 
 from dataclasses import dataclass

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from models.reranking import StoredClips, score_candidates, score_pairs
+from models.reranking import StoredClips, score_pairs
 from models.scoring import FineTokens, fine_scores, fuse
 from models.token_sets import Pairs
 from schemas.scoring import Fusion, ScoringParams
@@ -66,11 +66,3 @@ def test_no_candidates_have_no_scores():
     nothing = Pairs(TEXT_QD.numpy(), np.empty(0, np.int64), np.empty(0, np.int64))
     score_P, best_P = score_pairs(nothing, StoredClips.of(made(torch.float16)), np.empty(0, np.float32), params_of())
     assert score_P.shape == best_P.shape == (0,)
-
-
-def test_tensors_score_as_pairs_do(every_pair):
-    pairs, coarse_P = every_pair
-    tokens = made(torch.float16)
-    score_B, _ = score_candidates(TEXT_QD[1], tokens, torch.from_numpy(coarse_P[B : 2 * B]), params_of())
-    expected, _ = score_pairs(pairs, StoredClips.of(tokens), coarse_P, params_of())
-    np.testing.assert_array_equal(score_B.numpy(), expected[B : 2 * B])

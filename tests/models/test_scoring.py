@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.reranking import score_candidates
+from models.reranking import StoredClips, score_pairs
 from models.scoring import FineTokens, fine_scores, fuse, masked_softmax, video_score
+from models.token_sets import Pairs
 from schemas.scoring import Fusion, ScoringParams
 from tests.models.eercf_oracle import final_score, scores_of_pair
 
@@ -116,9 +117,11 @@ def test_candidates_get_the_public_codes_final_score(clips):
     mix = tuple(tuple(row) for row in clips["frame_mix"].tolist())
     tokens = FineTokens(clips["raw"], clips["temporal"], clips["patches"].flatten(1, 2), clips["mask"])
     coarse = video_score(clips["text"], clips["coarse_mix"], clips["coarse"])[0]
-    score, best = score_candidates(clips["text"][0], tokens, coarse, ScoringParams(fusion=fusion, frame_mix=mix))
+    params = ScoringParams(fusion=fusion, frame_mix=mix)
+    pairs = Pairs.of_one(clips["text"][0].numpy(), B)
+    score, best = score_pairs(pairs, StoredClips.of(tokens), coarse.numpy(), params)
     expected = [final_score(cell) for cell in oracle(clips, True)[0]]
-    np.testing.assert_allclose(score.numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(score, expected, atol=1e-5)
     for j in range(B):
         similarity = (clips["raw"][j] @ clips["text"][0]).masked_fill(clips["mask"][j] == 0, -9)
         assert best[j] == similarity.argmax()
