@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.report import tell
-from models.reranking import StoredClips, score_pairs
+from models.reranking import score_pairs
+from models.stored_clips import StoredClips
 from models.token_sets import Pairs
 from pipeline.index.codecs.codec import ClipTokens
 from pipeline.index.codecs.form import RecordBlock

@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import normalize
 
 from benchmarks.report import tell
-from models.reranking import StoredClips
+from models.stored_clips import StoredClips
 from pipeline.evaluation.gallery import ClipFile, ClipGallery
 from pipeline.evaluation.measure import measured_cost, paper_rows
 from pipeline.evaluation.stages import TwoStages

@@ -6,47 +6,17 @@ last bit, on the pairs beside it or on the number of threads.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.scoring import FineScores, FineTokens, attended, fuse, fused_score, masked_softmax
-from models.token_sets import Pairs, PlainTokens, TokenSet
+from models.scoring import FineScores, attended, fuse, fused_score, masked_softmax
+from models.stored_clips import StoredClips
+from models.token_sets import Pairs, TokenSet
 from schemas.scoring import Fusion, ScoringParams
-
-
-@dataclass(frozen=True)
-class StoredClips:
-    """What stage 2 reads of B clips. Shapes as in `models.token_sets`; F frames.
-
-    Attributes:
-        frames: n(f), F a clip.
-        temporal: n(H), F a clip.
-        patches: n(p), those of all frames or fewer that stand for them.
-        mask_BF: 1 for a real frame.
-        merged_BN: how many patches each token stands for, 0 for none; None where `patches` are those of all frames.
-    """
-
-    frames: TokenSet
-    temporal: TokenSet
-    patches: TokenSet
-    mask_BF: np.ndarray
-    merged_BN: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, tokens: FineTokens) -> Self:
-        """Of tensors on the CPU, float16 or float32."""
-        return cls(
-            PlainTokens.of(tokens.frames_BFD.numpy()),
-            PlainTokens.of(tokens.temporal_BFD.numpy()),
-            PlainTokens.of(tokens.patches_BND.numpy()),
-            tokens.mask_BF.numpy(),
-        )
 
 
 def score_pairs(

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from models.eercf import EercfModel
-from models.reranking import StoredClips, score_pairs
+from models.reranking import score_pairs
+from models.stored_clips import StoredClips
 from models.token_sets import Pairs
 from pipeline.evaluation.codec_trial import Trial, make_trial
 from pipeline.index.codecs.codec import Codec

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from models.eercf import EercfModel
-from models.reranking import StoredClips, score_pairs
+from models.reranking import score_pairs
 from models.scoring import video_score
+from models.stored_clips import StoredClips
 from models.token_sets import Pairs
 from pipeline.candidates import unite
 from pipeline.evaluation.gallery import ClipGallery

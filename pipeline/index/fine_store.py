@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.reranking import StoredClips
+from models.stored_clips import StoredClips
 from pipeline.index.codecs.form import RecordBlock
 from pipeline.index.codecs.names import codec_of
 from pipeline.index.fine_cache import local_shards

@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from models.reranking import StoredClips, score_pairs
+from models.reranking import score_pairs
 from models.scoring import FineTokens, fine_scores, fuse
+from models.stored_clips import StoredClips
 from models.token_sets import Pairs
 from schemas.scoring import Fusion, ScoringParams
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.reranking import StoredClips, score_pairs
+from models.reranking import score_pairs
 from models.scoring import FineTokens, fine_scores, fuse, masked_softmax, video_score
+from models.stored_clips import StoredClips
 from models.token_sets import Pairs
 from schemas.scoring import Fusion, ScoringParams
 from tests.models.eercf_oracle import final_score, scores_of_pair

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.registry import load_model
-from models.reranking import StoredClips
+from models.stored_clips import StoredClips
 from models.token_sets import PlainTokens
 from pipeline.index.frame_search import group_by_clip
 from pipeline.index.hits import CoarseHit, FrameHit

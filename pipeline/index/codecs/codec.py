@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.reranking import StoredClips
+from models.stored_clips import StoredClips
 from pipeline.index.codecs.form import Field, RecordBlock, TokenForm
 from schemas.tables import TokenShape
 

@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.reranking import StoredClips, score_pairs
+from models.reranking import score_pairs
 from models.scoring import video_score
+from models.stored_clips import StoredClips
 from models.token_sets import Pairs, PlainTokens
 from pipeline.evaluation.cost import exhaustive_macs, paper_table, query_macs, recall_macs, rerank_macs
 from schemas.scoring import Fusion, ScoringParams
