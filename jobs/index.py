@@ -1,16 +1,16 @@
-"""reelsift index: build, publish and list the versions of an index, and choose how they store tokens."""
+"""reelsift index: build, publish, roll back, list and remove versions of an index, and choose how they store tokens."""
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from jobs.cli import EXIT_DONE, CommandParser, print_json, run_command
-from pipeline.index.versions import list_versions, publish
+from pipeline.index.versions import list_versions, publish, rollback
 from pipeline.storage import Store
 from schemas.codecs import CODECS
-from schemas.config import CodecsConfig, IndexConfig, IndexListConfig, PublishConfig
+from schemas.config import CodecsConfig, GcConfig, IndexConfig, IndexListConfig, PublishConfig, RollbackConfig
 from schemas.errors import UsageError
-from schemas.results import IndexList, IndexSummary
+from schemas.results import GcSummary, IndexList, IndexSummary
 
 _PROGRESS_EVERY_S = 5.0
 
@@ -55,15 +55,38 @@ def parsers() -> dict[str, CommandParser]:
         "reelsift index publish --index index/ --version 2",
     )
     switch.add_argument("--version", metavar="N", type=int, help="default: the newest")
-    for parser in (build, switch, show):
+    back = CommandParser(
+        "index rollback",
+        "Make the version live again that was live before; it is looked at as for publish.",
+        "reelsift index rollback --index index/",
+    )
+    back.add_argument("--version", metavar="N", type=int, help="another one than that")
+    gc = CommandParser(
+        "index gc",
+        "Remove versions: all but the live one, the one live before it, and the newest; and what killed builds left.",
+        "reelsift index gc --index index/ --keep 2 --dry-run",
+    )
+    gc.add_argument("--keep", metavar="N", type=int, help="the newest versions that stay in any case (default 2)")
+    gc.add_argument(
+        "--dry-run", action="store_const", const=True, dest="dry_run", help="say what would go, and change nothing"
+    )
+    for parser in (build, switch, show, back, gc):
         parser.add_argument("--index", metavar="URI", help="folder or s3://bucket/prefix of the index")
-    return {"index build": build, "index codecs": codecs, "index publish": switch, "index list": show}
+    found = (build, codecs, switch, back, show, gc)
+    return {parser.prog.removeprefix("reelsift "): parser for parser in found}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one of the commands."""
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {"build": _build, "codecs": _codecs, "publish": _publish, "list": _list}
+    commands = {
+        "build": _build,
+        "codecs": _codecs,
+        "publish": _publish,
+        "rollback": _rollback,
+        "list": _list,
+        "gc": _gc,
+    }
     if words[:1] in (["-h"], ["--help"]):
         for parser in parsers().values():
             print(parser.format_help())
@@ -119,6 +142,47 @@ def _publish(parser: CommandParser, argv: Sequence[str]) -> None:
         print_json(summary)
 
 
+def _rollback(parser: CommandParser, argv: Sequence[str]) -> None:
+    args = parser.parse_args(argv)
+    config = RollbackConfig.of(parser.settings(args))
+    summary = rollback(Store(config.index), config.version)
+    if summary.replaced == summary.version:
+        print(f"version {summary.version} is live already: nothing changed")
+    else:
+        print(f"rolled back from version {summary.replaced} to version {summary.version}")
+    print(_line(summary), flush=True)
+    if args.json:
+        print_json(summary)
+
+
+def _gc(parser: CommandParser, argv: Sequence[str]) -> None:
+    args = parser.parse_args(argv)
+    config = GcConfig.of(parser.settings(args))
+    # Not at the top: it brings the client of Milvus, for which `index list` should not wait.
+    from pipeline.index.garbage import collect_garbage  # noqa: PLC0415
+
+    summary = collect_garbage(Store(config.index), config.keep, dry_run=config.dry_run)
+    for line in _gc_lines(summary):
+        print(line)
+    sys.stdout.flush()
+    if args.json:
+        print_json(summary)
+
+
+def _gc_lines(summary: GcSummary) -> Iterator[str]:
+    verb = "would remove" if summary.dry_run else "removed"
+    kept = f"kept: {', '.join(map(str, summary.kept)) or 'none'}"
+    yield (
+        f"{verb} versions: {', '.join(map(str, summary.removed)) or 'none'} ({kept}); "
+        f"{summary.fine_bytes} bytes of files, about {summary.milvus_bytes} of vectors in Milvus"
+    )
+    if summary.leftovers:
+        yield f"{verb} what was left of unfinished versions: {', '.join(map(str, summary.leftovers))}"
+    for name in summary.orphans:
+        yield f"{verb} the Milvus collection {name}, which no version names"
+    yield from (f"left: {line}" for line in summary.left)
+
+
 def _list(parser: CommandParser, argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     config = IndexListConfig.of(parser.settings(args))
@@ -132,11 +196,12 @@ def _list(parser: CommandParser, argv: Sequence[str]) -> None:
 
 
 def _line(summary: IndexSummary) -> str:
-    state = "live" if summary.live else "not live"
+    state = "live" if summary.live else "live before" if summary.previous else "not live"
     frames = f"{summary.frame_rows} frame vectors" if summary.frame_rows else "no frame vectors"
     return (
         f"version {summary.version} ({state}): {summary.clips} clips of model {summary.model_id}, {frames}, codec "
-        f"{summary.codec}, {summary.bytes_per_clip} bytes a clip, collection {summary.collection}"
+        f"{summary.codec}, {summary.bytes_per_clip} bytes a clip, {summary.fine_bytes} of files and about "
+        f"{summary.milvus_bytes} in Milvus, collection {summary.collection}, built {summary.created_utc}"
     )
 
 

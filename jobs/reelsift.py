@@ -11,7 +11,7 @@ from schemas.errors import UsageError
 
 COMMANDS: Final = {
     "extract": "videos in, tables of embeddings out; run it again to go on where it stopped",
-    "index": "build, publish and list versions of an index over the tables",
+    "index": "build, publish, roll back, list and remove versions of an index over the tables",
     "search": "rank the clips of an index for a text",
     "serve": "answer searches over HTTP",
     "evaluate": "figures of a model on captioned videos: recall, cost, and a page that shows them",

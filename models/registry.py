@@ -8,6 +8,7 @@ ARCH@FILE             an open_clip architecture with CLIP weights from a local f
 
 import hashlib
 import json
+import threading
 from pathlib import Path
 
 import torch
@@ -20,6 +21,8 @@ from schemas.errors import UnknownModelError
 BUNDLES = Path(__file__).parent / "bundles"
 # Real architectures with weights drawn from a seed: for tests, and for proving a cluster before weights are there.
 UNTRAINED = frozenset({"random-tiny"})
+# Weights from a seed are drawn from the generator of the whole process: two loads at once would share its numbers.
+_drawing = threading.Lock()
 
 
 def shipped_models() -> list[str]:
@@ -74,7 +77,7 @@ def _identity(model: EercfModel) -> str:
 
 def _load_bundle(folder: Path) -> EercfModel:
     config = read_config(folder)
-    with torch.random.fork_rng(devices=[]):
+    with _drawing, torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed or 0)
         model = EercfModel(config, folder.resolve().name)
     if config.seed is None:

@@ -266,6 +266,19 @@ class Store:
 
         return self._guard("list", folder, work)
 
+    def size_of(self, folder: str) -> int:
+        """Bytes of the objects directly in a folder; a missing folder has none."""
+        prefix = self.path(folder)
+
+        def work() -> int:
+            try:
+                found = self._fs.ls(prefix, detail=True)
+            except FileNotFoundError:
+                return 0
+            return sum(int(info["size"] or 0) for info in found if info["type"] == "file")
+
+        return self._guard("list", folder, work)
+
     def download(self, name: str, target: Path) -> None:
         """Copy an object to a local file, whole or not at all."""
         part = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.part")

@@ -117,6 +117,27 @@ class PublishConfig(Config):
     version: int | None = Field(default=None, ge=1)
 
 
+class RollbackConfig(Config):
+    """Settings of `reelsift index rollback`; without a version it is the one that was live before."""
+
+    index: str = Field(min_length=1)
+    version: int | None = Field(default=None, ge=1)
+
+
+class GcConfig(Config):
+    """Settings of `reelsift index gc`.
+
+    Attributes:
+        index: the index.
+        keep: the newest versions that stay, beside the live one and the one before it.
+        dry_run: say what would be removed, and change nothing.
+    """
+
+    index: str = Field(min_length=1)
+    keep: int = Field(default=2, ge=0)
+    dry_run: bool = False
+
+
 class IndexListConfig(Config):
     """Settings of `reelsift index list`."""
 

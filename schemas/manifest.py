@@ -10,6 +10,7 @@ from schemas.tables import TokenShape
 VERSIONS_DIR: Final = "versions"
 MANIFEST: Final = "manifest.json"
 LIVE_POINTER: Final = "live.json"
+VERSION_COUNTER: Final = "highest.json"
 FINE_DIR: Final = "fine"
 LITE: Final = "lite"
 
@@ -73,6 +74,16 @@ class VersionManifest(BaseModel):
         """How many frame vectors there are."""
         return self.frames.rows if self.frames else 0
 
+    @property
+    def fine_bytes(self) -> int:
+        """Bytes of all fine shards."""
+        return sum(shard.size_bytes for shard in self.shards)
+
+    @property
+    def milvus_bytes(self) -> int:
+        """Bytes of the float32 vectors in Milvus: what it needs at least, without ids, graphs and logs."""
+        return 4 * self.token_shape.dim * (self.clips + self.frame_rows)
+
 
 class LivePointer(BaseModel):
     """INDEX/live.json: the published version. Replaced atomically; readers trust it, not the alias alone."""
@@ -81,3 +92,14 @@ class LivePointer(BaseModel):
 
     version: int
     previous: int | None = None
+
+
+class VersionCounter(BaseModel):
+    """INDEX/highest.json: the highest number that a version had when versions were last removed.
+
+    Numbers only go up: readers keep what they opened by its number.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    highest: int

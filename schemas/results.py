@@ -39,7 +39,11 @@ class StatusSummary(Result):
 
 
 class IndexSummary(Result):
-    """One version of an index. `frame_rows` is 0 for one without frame vectors."""
+    """One version of an index.
+
+    `frame_rows` is 0 for one without frame vectors. `previous` marks the version that was live before the present one.
+    `fine_bytes` are those of the shards; `milvus_bytes` is an estimate, the vectors alone.
+    """
 
     version: int
     clips: int
@@ -50,12 +54,46 @@ class IndexSummary(Result):
     alias: str
     live: bool
     model_id: str
+    previous: bool
+    fine_bytes: int
+    milvus_bytes: int
+    created_utc: str
+
+
+class RollbackSummary(IndexSummary):
+    """The version that is live now; `replaced` was live before, and is the same number if nothing had to change."""
+
+    replaced: int
 
 
 class IndexList(Result):
     """All versions of an index, in order."""
 
     versions: list[IndexSummary]
+
+
+class GcSummary(Result):
+    """What was removed from an index, or would be with `dry_run`.
+
+    Attributes:
+        removed: versions, by number.
+        kept: versions, by number.
+        leftovers: folders of builds or removals that were cut short, by number.
+        orphans: Milvus collections of this index that no version names.
+        left: what stays although no version needs it, each with the reason, in one line.
+        fine_bytes: of all files removed.
+        milvus_bytes: an estimate for the versions removed, the vectors alone.
+        dry_run: nothing was changed.
+    """
+
+    removed: list[int]
+    kept: list[int]
+    leftovers: list[int]
+    orphans: list[str]
+    left: list[str]
+    fine_bytes: int
+    milvus_bytes: int
+    dry_run: bool
 
 
 class CodecFigures(Result):

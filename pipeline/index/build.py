@@ -22,7 +22,7 @@ from pipeline.index.milvus_rows import clip_rows, frame_rows
 from pipeline.index.naming import alias_name, collection_name, frames_name, index_id
 from pipeline.index.unfinished import mark, remove, remove_unfinished, unmark
 from pipeline.index.vector_store import VectorStore
-from pipeline.index.versions import live_version, next_version, summary_of, version_store
+from pipeline.index.versions import live_pointer, next_version, summary_of, version_store
 from pipeline.storage import Store
 from pipeline.tables import iter_clips, read_videos, require_info
 from pipeline.tables_model import model_of_tables
@@ -81,7 +81,7 @@ def build_index(
                 remove(index, version, milvus, vectors)
             raise
         unmark(index, version)
-    return summary_of(manifest, live_version(index))
+    return summary_of(manifest, live_pointer(index))
 
 
 @contextmanager

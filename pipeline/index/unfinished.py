@@ -1,7 +1,8 @@
-"""What a build leaves when it is killed, and how the next one finds and removes it.
+"""What a build or a removal leaves when it is killed, and how the next one finds and removes it.
 
 A build first writes INDEX/versions/<n>/building.json, which names its collection of clips (that of frames is named
-after it), and removes it after the manifest.
+after it), and removes it after the manifest. A removal goes the same way back: the marker, and then the manifest goes
+first.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ logger = logging.getLogger("reelsift.index")
 
 
 def mark(index: Store, version: int, milvus: str, collection: str) -> None:
-    """Note that a version is being built."""
+    """Note that a version is being built, or removed: without its manifest it is to be cleared away."""
     marker = {"milvus": milvus, "collection": collection}
     version_store(index, version).write(MARKER, json.dumps(marker).encode())
 
@@ -53,13 +54,23 @@ def remove(index: Store, version: int, milvus: str, vectors: VectorStore) -> Non
     if store.exists(MANIFEST):
         store.delete(MARKER)
         return
-    try:
-        marker = json.loads(store.read(MARKER))
-        there, collection = str(marker["milvus"]), str(marker["collection"])
-    except (ValueError, KeyError, TypeError):
-        there, collection = milvus, ""
+    there, collection = read_marker(store) or (milvus, "")
     if collection:
         _drop(index, collection, there, milvus, vectors)
+    remove_files(store)
+
+
+def read_marker(store: Store) -> tuple[str, str] | None:
+    """The Milvus and the collection of clips of an unfinished version, or None if its marker does not parse."""
+    try:
+        marker = json.loads(store.read(MARKER))
+        return str(marker["milvus"]), str(marker["collection"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def remove_files(store: Store) -> None:
+    """Remove the shards of an unfinished version, and last its marker."""
     if store.is_remote:
         for name in store.names(FINE_DIR):
             store.delete(f"{FINE_DIR}/{name}")
@@ -73,7 +84,7 @@ def remove(index: Store, version: int, milvus: str, vectors: VectorStore) -> Non
 
 def _drop(index: Store, collection: str, there: str, milvus: str, vectors: VectorStore) -> None:
     if there == milvus:
-        _drop_both(vectors, collection)
+        drop_both(vectors, collection)
         return
     try:
         other = VectorStore.open(there, index.root)
@@ -81,11 +92,12 @@ def _drop(index: Store, collection: str, there: str, milvus: str, vectors: Vecto
         logger.warning("collection %s of an unfinished build stays behind: %s", collection, error)
         return
     try:
-        _drop_both(other, collection)
+        drop_both(other, collection)
     finally:
         other.close()
 
 
-def _drop_both(vectors: VectorStore, collection: str) -> None:
+def drop_both(vectors: VectorStore, collection: str) -> None:
+    """Remove a collection of clips, and first that of its frames."""
     vectors.drop(frames_name(collection))
     vectors.drop(collection)

@@ -190,8 +190,17 @@ class VectorStore:
         return sorted(self._milvus.ask(lambda client: client.list_collections(timeout=CALL_S)))
 
     def drop(self, collection: str) -> None:
-        """Remove a collection; a missing one is no error."""
-        self._milvus.ask(lambda client: client.drop_collection(collection, timeout=CALL_S))
+        """Remove a collection and the aliases that lead to it; a missing one is no error."""
+
+        def work(client: MilvusClient) -> None:
+            if not client.has_collection(collection, timeout=CALL_S):
+                return
+            # A server keeps a collection as long as an alias leads to it.
+            for alias in client.list_aliases(collection, timeout=CALL_S)["aliases"]:
+                client.drop_alias(alias, timeout=CALL_S)
+            client.drop_collection(collection, timeout=CALL_S)
+
+        self._milvus.ask(work)
         self._milvus.forget(collection)
 
     def close(self) -> None:

@@ -1,15 +1,26 @@
 """Versions of an index: INDEX/versions/<n>/manifest.json makes one, INDEX/live.json says which one is live."""
 
+import contextlib
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.index.build_lock import only_switch
 from pipeline.index.fine_store import FineStore
 from pipeline.index.vector_store import VectorStore
 from pipeline.storage import Store
 from schemas.errors import IndexCorruptError, IndexMissingError
-from schemas.manifest import FINE_DIR, LIVE_POINTER, MANIFEST, VERSIONS_DIR, LivePointer, VersionManifest
-from schemas.results import IndexSummary
+from schemas.manifest import (
+    FINE_DIR,
+    LIVE_POINTER,
+    MANIFEST,
+    VERSION_COUNTER,
+    VERSIONS_DIR,
+    LivePointer,
+    VersionCounter,
+    VersionManifest,
+)
+from schemas.results import IndexSummary, RollbackSummary
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -30,15 +41,28 @@ def version_numbers(index: Store) -> list[int]:
 
 
 def next_version(index: Store) -> int:
-    """The number of the next build: above all folders that hold anything.
+    """The number of the next build: above all folders that hold anything, and all versions that ever were.
 
-    A folder with nothing in it does not count: some object stores show one for a while after its last object went.
+    Readers keep what they opened by its number, so a number that was removed never comes back. A folder with nothing
+    in it does not count: some object stores show one for a while after its last object went.
+
+    Raises:
+        IndexCorruptError: highest.json or live.json does not parse.
     """
+    counter = _parse(VersionCounter, index, VERSION_COUNTER) if index.exists(VERSION_COUNTER) else None
+    pointer = live_pointer(index)
+    known = [counter.highest if counter else 0, pointer.version if pointer else 0]
     for number in reversed(folder_numbers(index)):
         store = version_store(index, number)
         if store.names("") or store.names(FINE_DIR):
-            return number + 1
-    return 1
+            return max(number, *known) + 1
+    return max(known) + 1
+
+
+def note_highest(index: Store) -> None:
+    """Keep the highest number in use, before its version may be removed."""
+    counter = VersionCounter(highest=next_version(index) - 1)
+    index.write(VERSION_COUNTER, counter.model_dump_json().encode())
 
 
 def read_manifest(index: Store, version: int) -> VersionManifest:
@@ -55,13 +79,22 @@ def read_manifest(index: Store, version: int) -> VersionManifest:
     return _parse(VersionManifest, index, name)
 
 
+def live_pointer(index: Store) -> LivePointer | None:
+    """Which version is published, and which one was before; None if none is.
+
+    Raises:
+        IndexCorruptError: live.json does not parse.
+    """
+    return _parse(LivePointer, index, LIVE_POINTER) if index.exists(LIVE_POINTER) else None
+
+
 def live_version(index: Store) -> int | None:
     """The number of the published version, or None.
 
     Raises:
         IndexCorruptError: live.json does not parse.
     """
-    pointer = _read_pointer(index)
+    pointer = live_pointer(index)
     return pointer.version if pointer else None
 
 
@@ -87,14 +120,23 @@ def live_manifest(index: Store) -> VersionManifest:
 
 def list_versions(index: Store) -> list[IndexSummary]:
     """All complete versions, in order."""
-    live = live_version(index)
-    return [summary_of(read_manifest(index, number), live) for number in version_numbers(index)]
+    pointer = live_pointer(index)
+    found = []
+    for number in version_numbers(index):
+        # Removed since its number was read.
+        with contextlib.suppress(IndexMissingError):
+            found.append(summary_of(read_manifest(index, number), pointer))
+    return found
 
 
-def summary_of(manifest: VersionManifest, live: int | None) -> IndexSummary:
+def summary_of(manifest: VersionManifest, pointer: LivePointer | None) -> IndexSummary:
     """What is told of a version."""
-    names = [name for name in IndexSummary.model_fields if name != "live"]
-    return IndexSummary(**{name: getattr(manifest, name) for name in names}, live=manifest.version == live)
+    names = [name for name in IndexSummary.model_fields if name not in {"live", "previous"}]
+    return IndexSummary(
+        **{name: getattr(manifest, name) for name in names},
+        live=pointer is not None and pointer.version == manifest.version,
+        previous=pointer is not None and pointer.previous == manifest.version,
+    )
 
 
 def publish(index: Store, version: int | None = None) -> IndexSummary:
@@ -107,6 +149,7 @@ def publish(index: Store, version: int | None = None) -> IndexSummary:
     Raises:
         IndexMissingError: there is no such version.
         IndexCorruptError: a part of it is missing or has another size than its manifest says; nothing changed.
+        StorageError: another publish, rollback or gc is under way; nothing changed.
         VectorStoreError: Milvus is away; nothing changed.
     """
     if version is None:
@@ -114,10 +157,41 @@ def publish(index: Store, version: int | None = None) -> IndexSummary:
         if not numbers:
             raise IndexMissingError(f"{index.root} holds no version to publish: run 'reelsift index build' first")
         version = numbers[-1]
+    # Before the lock as well, which would make a folder of an index that is none.
+    read_manifest(index, version)
+    with only_switch(index):
+        return _switch(index, version)
+
+
+def rollback(index: Store, version: int | None = None) -> RollbackSummary:
+    """Publish an older version again, after the same look at all its parts.
+
+    Args:
+        index: the index.
+        version: its number; None for the one that was live before. So a second rollback undoes the first.
+
+    Raises:
+        IndexMissingError: there is nothing to roll back to.
+        ReelsiftError: as `publish`; nothing changed.
+    """
+    pointer = live_pointer(index)
+    if pointer is None:
+        raise IndexMissingError(f"{index.root} has no published version: there is nothing to roll back from")
+    if version is None:
+        version = pointer.previous
+    if version is None:
+        raise IndexMissingError(
+            f"{index.root}: no version was live before version {pointer.version}: there is nothing to roll back to; "
+            "name a version with --version"
+        )
+    return RollbackSummary(**publish(index, version).model_dump(), replaced=pointer.version)
+
+
+def _switch(index: Store, version: int) -> IndexSummary:
     manifest = read_manifest(index, version)
-    pointer = _read_pointer(index)
+    pointer = live_pointer(index)
     if pointer and pointer.version == version:
-        return summary_of(manifest, version)
+        return summary_of(manifest, pointer)
     _check_shards(index, manifest)
     vectors = VectorStore.open(manifest.milvus, index.root)
     try:
@@ -128,11 +202,7 @@ def publish(index: Store, version: int | None = None) -> IndexSummary:
     # Last: readers go by it, and now all that it leads to is proven to be there.
     following = LivePointer(version=version, previous=pointer.version if pointer else None)
     index.write(LIVE_POINTER, following.model_dump_json(indent=1).encode())
-    return summary_of(manifest, version)
-
-
-def _read_pointer(index: Store) -> LivePointer | None:
-    return _parse(LivePointer, index, LIVE_POINTER) if index.exists(LIVE_POINTER) else None
+    return summary_of(manifest, following)
 
 
 def _parse(model: type[_Model], index: Store, name: str) -> _Model:

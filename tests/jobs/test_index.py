@@ -14,6 +14,7 @@ from tests.tables_factory import make_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 SUMMARY = {"version", "clips", "frame_rows", "collection", "bytes_per_clip", "codec", "alias", "live", "model_id"}
+SUMMARY |= {"previous", "fine_bytes", "milvus_bytes", "created_utc"}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,32 @@ def test_an_older_version_is_published_again(run, tables, tmp_path):
         assert (code, last_json(out)["version"]) == (0, version)
 
 
+def test_rollback_and_gc_say_what_they_did(run, tables, tmp_path):
+    index = tmp_path / "index"
+    for _ in range(3):
+        run("build", "--tables", tables, "--index", index, "--frames", "no")
+    for version in (3, 2):
+        run("publish", "--index", index, "--version", version)
+    code, out, err = run("rollback", "--index", index, "--json")
+    assert (code, err) == (0, "")
+    assert out.startswith("rolled back from version 2 to version 3\nversion 3 (live): ")
+    assert (last_json(out)["version"], last_json(out)["replaced"]) == (3, 2)
+    code, out, _ = run("rollback", "--index", index, "--version", 3)
+    assert (code, out.splitlines()[0]) == (0, "version 3 is live already: nothing changed")
+    _, out, _ = run("list", "--index", index)
+    assert [line.split(":")[0] for line in out.splitlines()] == [
+        "version 1 (not live)",
+        "version 2 (live before)",
+        "version 3 (live)",
+    ]
+    for flags, verb in ((("--dry-run",), "would remove"), ((), "removed")):
+        code, out, err = run("gc", "--index", index, "--keep", 1, *flags, "--json")
+        assert (code, err) == (0, "")
+        assert out.startswith(f"{verb} versions: 1 (kept: 2, 3); {last_json(out)['fine_bytes']} bytes of files, ")
+        assert (last_json(out)["removed"], last_json(out)["dry_run"]) == ([1], bool(flags))
+    assert sorted(os.listdir(index / "versions")) == ["2", "3"]
+
+
 @pytest.mark.parametrize("word", ["no", "false"])
 def test_frame_vectors_are_left_out_by_a_config_file_as_by_a_flag(run, tables, tmp_path, word):
     (tmp_path / "build.yaml").write_text(f"tables: {tables}\nindex: {tmp_path / 'index'}\nframes: {word}\n")
@@ -107,6 +134,10 @@ def test_an_index_without_versions_lists_none(run, tmp_path):
         (("publish", "--index", "nowhere", "--version", "0"), 2, "'version' = 0"),
         (("publish", "--index", "I", "--tables", "T"), 2, "--tables"),
         (("list", "--index", "I", "extra"), 2, "extra"),
+        (("rollback", "--index", "nowhere"), 1, "has no published version"),
+        (("rollback", "--index", "I", "--version", "0"), 2, "'version' = 0"),
+        (("gc", "--index", "nowhere"), 1, "holds no index"),
+        (("gc", "--index", "I", "--keep", "-1"), 2, "'keep' = -1"),
     ],
 )
 def test_what_a_user_does_wrong_is_one_line_with_its_exit_code(run, tmp_path, monkeypatch, argv, code, says):

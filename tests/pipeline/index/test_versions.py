@@ -2,10 +2,19 @@ import os
 
 import pytest
 
+from pipeline.index.build_lock import only_build, only_switch
 from pipeline.index.vector_store import VectorStore
-from pipeline.index.versions import list_versions, live_manifest, live_version, publish, read_manifest, version_store
+from pipeline.index.versions import (
+    list_versions,
+    live_manifest,
+    live_version,
+    publish,
+    read_manifest,
+    rollback,
+    version_store,
+)
 from pipeline.storage import Store
-from schemas.errors import IndexCorruptError, IndexMissingError
+from schemas.errors import IndexCorruptError, IndexMissingError, StorageError
 from schemas.manifest import LivePointer
 
 
@@ -134,3 +143,59 @@ def test_a_pointer_to_a_version_that_is_gone_is_an_error_of_its_own(build, index
 
 def test_the_folder_of_a_version_is_a_store(index):
     assert version_store(index, 3).root == Store(index.path("versions/3")).root
+
+
+def test_a_rollback_makes_the_version_live_that_was_before_and_a_second_one_undoes_it(build, index):
+    build(), build(), build()
+    for number in (1, 3):
+        publish(index, number)
+    for replaced, version in ((3, 1), (1, 3)):
+        summary = rollback(index)
+        assert (summary.version, summary.replaced, summary.live) == (version, replaced, True)
+        assert pointer(index) == LivePointer(version=version, previous=replaced)
+        assert alias_target(index, live_manifest(index)) == summary.collection
+        assert [(entry.live, entry.previous) for entry in list_versions(index)] == [
+            (version == 1, version == 3),
+            (False, False),
+            (version == 3, version == 1),
+        ]
+    assert rollback(index, 2).replaced == 3
+    assert pointer(index) == LivePointer(version=2, previous=3)
+
+
+def test_without_a_version_before_there_is_nothing_to_roll_back_to(build, index):
+    with pytest.raises(IndexMissingError, match=r"^[^\n]* has no published version: there is nothing to roll back"):
+        rollback(index)
+    assert not os.path.exists(index.root)
+    build(), build()
+    publish(index, 1)
+    with pytest.raises(IndexMissingError, match=r"^[^\n]*no version was live before version 1[^\n]*$"):
+        rollback(index)
+    assert pointer(index) == LivePointer(version=1)
+
+
+def test_a_damaged_version_is_not_rolled_back_to(build, index):
+    build(), build()
+    publish(index, 2)
+    publish(index, 1)
+    cut_shard(index, read_manifest(index, 2))
+    with pytest.raises(IndexCorruptError, match="manifest says"):
+        rollback(index)
+    assert pointer(index) == LivePointer(version=1, previous=2)
+
+
+def test_one_switch_at_a_time_and_a_build_does_not_hold_it_up(build, index):
+    build()
+    with only_switch(index), pytest.raises(StorageError, match=r"^another publish, rollback or gc is under [^\n]*$"):
+        publish(index)
+    assert live_version(index) is None
+    with only_build(index):
+        assert publish(index).live
+
+
+def test_sizes_and_dates_of_a_version_are_told(build, index):
+    build()
+    (entry,), manifest = list_versions(index), read_manifest(index, 1)
+    fine = sum(os.path.getsize(index.path(f"versions/1/fine/{shard.name}")) for shard in manifest.shards)
+    assert (entry.fine_bytes, entry.created_utc) == (fine, manifest.created_utc)
+    assert entry.milvus_bytes == 4 * manifest.token_shape.dim * (entry.clips + entry.frame_rows)
