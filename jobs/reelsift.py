@@ -11,6 +11,9 @@ from schemas.errors import UsageError
 
 COMMANDS: Final = {
     "extract": "videos in, tables of embeddings out; run it again to go on where it stopped",
+    "status": "how far an extraction is, and how its sources ended",
+    "retry": "make quarantined sources pending again",
+    "verify": "check that tables, and an index, are whole",
     "index": "build, publish, roll back, list and remove versions of an index over the tables",
     "search": "rank the clips of an index for a text",
     "serve": "answer searches over HTTP",

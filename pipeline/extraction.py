@@ -20,16 +20,17 @@ from pipeline import cluster
 from pipeline.observe import PeakMemory, ProgressDisplay
 from pipeline.pools import Pools, plan_pools
 from pipeline.sampling import sampler_name
-from pipeline.sources import list_sources
+from pipeline.sources import Source, list_sources
 from pipeline.stages.commit import commit_batch
 from pipeline.stages.decode import DecodeSettings, DecodeStage
 from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, videos_per_task
+from pipeline.status import tables_status
 from pipeline.storage import Store
-from pipeline.tables import committed_tasks, read_info, read_plan, read_videos, write_parquet
+from pipeline.tables import Plan, append_plan, committed_tasks, read_info, read_plan
 from schemas.config import ExtractConfig
 from schemas.errors import ModelMismatchError, StorageError, UsageError
-from schemas.results import ExtractSummary, StatusSummary
-from schemas.tables import DONE, FILTERED, PLAN_DIR, QUARANTINED, TABLES_INFO, TablesInfo
+from schemas.results import ExtractSummary
+from schemas.tables import DONE, FILTERED, QUARANTINED, TABLES_INFO, TablesInfo
 
 if TYPE_CHECKING:
     from models.eercf import EercfModel
@@ -55,23 +56,30 @@ def extract(config: ExtractConfig) -> ExtractSummary:
 
     model = load_model(config.model)
     bind_tables(store, _describe(config, model))
-    plan = read_plan(store)
-    fresh = new_sources(sources, plan.rows)
-    if fresh:
-        rows = plan_rows(fresh, config.videos_per_task or videos_per_task(len(fresh)))
-        store.write(f"{PLAN_DIR}/part-{plan.parts:05d}.parquet", write_parquet(rows))
-        plan = read_plan(store)
+    plan = _planned(store, sources, config.videos_per_task)
     tasks = pending_tasks(plan.rows, committed_tasks(store))
     with PeakMemory() as memory:
         processed = _run_tasks(tasks, config, model) if tasks else 0
     status = tables_status(store)
     return ExtractSummary(
-        **status.model_dump(exclude={"pending"}),
+        **{name: value for name, value in status.model_dump().items() if name in ExtractSummary.model_fields},
         processed=processed,
         seconds=round(time.monotonic() - start, 3),
         peak_rss_bytes=memory.peak_bytes,
         model_id=model.model_id,
     )
+
+
+def _planned(store: Store, sources: list[Source], per_task: int | None) -> Plan:
+    """The plan, with what is new or changed among the sources appended."""
+    while True:
+        plan = read_plan(store)
+        fresh = new_sources(sources, plan.rows)
+        if not fresh:
+            return plan
+        # When another run or a retry appended first, theirs counts, and only what is still missing is added.
+        if append_plan(store, plan, plan_rows(fresh, per_task or videos_per_task(len(fresh)))):
+            return read_plan(store)
 
 
 def _describe(config: ExtractConfig, model: EercfModel) -> TablesInfo:
@@ -107,23 +115,6 @@ def bind_tables(store: Store, wanted: TablesInfo) -> None:
         old, new = getattr(found, name), getattr(wanted, name)
         if old != new:
             raise UsageError(f"{store.root} was written with {name} = {old}, you asked for {new}: use other --tables")
-
-
-def tables_status(store: Store) -> StatusSummary:
-    """Counts of the tables: every planned source is done, filtered, quarantined or pending."""
-    planned = len(read_plan(store).rows)
-    videos = read_videos(store)
-    statuses = videos["status"].to_pylist()
-    bad = [reason for reason in videos["reason"].to_pylist() if reason]
-    return StatusSummary(
-        planned=planned,
-        done=statuses.count(DONE),
-        filtered=statuses.count(FILTERED),
-        quarantined=statuses.count(QUARANTINED),
-        pending=planned - len(videos),
-        clips=sum(videos["clip_count"].to_pylist()),
-        reasons={reason: bad.count(reason) for reason in sorted(set(bad))},
-    )
 
 
 def too_many_bad(summary: BaseModel, max_fraction: float) -> bool:

@@ -238,18 +238,29 @@ class Store:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
 
-    def names(self, folder: str, suffix: str = "") -> list[str]:
-        """Names of the objects directly in a folder, sorted, without the folder; a missing folder is empty."""
+    def names(self, folder: str, suffix: str = "", *, hidden: bool = False) -> list[str]:
+        """Names of the objects directly in a folder, sorted, without the folder; a missing folder is empty.
+
+        Args:
+            folder: below the root.
+            suffix: what the names end with.
+            hidden: also those that begin with a dot, such as the part of a write that was killed.
+        """
+        found = self.written(folder)
+        return sorted(name for name in found if name.endswith(suffix) and (hidden or not name.startswith(".")))
+
+    def written(self, folder: str) -> dict[str, float]:
+        """The objects directly in a folder, each with when it was written, in seconds since 1970."""
         prefix = self.path(folder)
 
-        def work() -> list[str]:
+        def work() -> dict[str, float]:
             try:
                 found = self._fs.ls(prefix, detail=True)
             except FileNotFoundError:
-                return []
+                return {}
             # A "folder" that another tool made is an object whose name ends with a slash: its last part is empty.
-            files = [os.path.basename(str(info["name"])) for info in found if info["type"] == "file"]
-            return sorted(name for name in files if name and name.endswith(suffix) and not name.startswith("."))
+            files = {os.path.basename(str(info["name"])): _moment(info) for info in found if info["type"] == "file"}
+            return {name: moment for name, moment in files.items() if name}
 
         return self._guard("list", folder, work)
 
@@ -305,6 +316,12 @@ class Store:
         with self._part(name) as part:
             shutil.copyfile(source, part)
             part.replace(self.path(name))
+
+
+def _moment(info: dict[str, Any]) -> float:
+    # The local file system gives a number, S3 a date.
+    found = info.get("mtime", info.get("LastModified", 0.0))
+    return float(found.timestamp()) if hasattr(found, "timestamp") else float(found)
 
 
 def _link(part: Path, target: str) -> None:

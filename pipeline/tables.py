@@ -1,6 +1,7 @@
 """Readers of TABLES: only committed tasks count, and of a source planned twice only the newest plan."""
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,12 +14,23 @@ from pipeline.storage import Store
 from schemas.errors import StorageError
 from schemas.tables import CLIPS_DIR, PLAN_DIR, PLAN_SCHEMA, TABLES_INFO, VIDEOS_DIR, VIDEOS_SCHEMA, TablesInfo
 
+_PART = re.compile(r"part-(\d{5,})\.parquet")
+
 
 def write_parquet(table: pa.Table) -> bytes:
     """A table as Parquet bytes; the same table gives the same bytes."""
     sink = io.BytesIO()
-    # Token columns are near-random bits: dictionaries and byte statistics would only cost.
-    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False)
+    # Token columns are near-random bits: dictionaries and byte statistics would only cost. A checksum a page lets
+    # a reader see a flipped bit, which would pass for a number.
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=False,
+        write_statistics=False,
+        write_page_checksum=True,
+    )
     return sink.getvalue()
 
 
@@ -31,7 +43,8 @@ def read_parquet(store: Store, name: str) -> pa.Table:
     data = store.read(name)
     try:
         return pq.read_table(io.BytesIO(data))
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
+        # A page that does not unpack is an OSError of Arrow's; the bytes themselves are in memory by now.
         raise StorageError(f"{store.path(name)} is not Parquet: {error}") from None
 
 
@@ -63,10 +76,10 @@ def require_info(store: Store) -> TablesInfo:
 
 @dataclass(frozen=True)
 class Plan:
-    """The current plan: the newest row of each source."""
+    """The current plan: the newest row of each source, and the number of the part that would follow."""
 
     rows: pa.Table
-    parts: int
+    next_part: int
 
     def tasks(self) -> set[str]:
         """Ids of the tasks that still hold a current source."""
@@ -76,12 +89,55 @@ class Plan:
 def read_plan(store: Store) -> Plan:
     """All plan parts, in order; a later row of the same video_id supersedes an earlier one."""
     names = store.names(PLAN_DIR, ".parquet")
-    tables = [read_parquet(store, f"{PLAN_DIR}/{name}").cast(PLAN_SCHEMA) for name in names]
-    if not tables:
-        return Plan(PLAN_SCHEMA.empty_table(), 0)
-    rows = pa.concat_tables(tables)
+    return current_plan([read_plan_part(store, name) for name in names], names)
+
+
+def read_plan_part(store: Store, name: str) -> pa.Table:
+    """One part of the plan, as PLAN_SCHEMA.
+
+    Raises:
+        StorageError: unreadable, or other columns.
+    """
+    table = read_parquet(store, f"{PLAN_DIR}/{name}")
+    if "attempt" not in table.schema.names:
+        # Written before sources could be retried.
+        table = table.append_column("attempt", pa.array([1] * len(table), pa.int32()))
+    try:
+        return table.cast(PLAN_SCHEMA)
+    except (pa.ArrowException, ValueError) as error:
+        raise StorageError(f"{store.path(f'{PLAN_DIR}/{name}')} is no plan: {error}") from None
+
+
+def current_plan(parts: list[pa.Table], names: list[str]) -> Plan:
+    """The current plan of all parts, which stand in order."""
+    numbers = [int(match[1]) for match in map(_PART.fullmatch, names) if match]
+    next_part = max(numbers, default=-1) + 1
+    if not parts:
+        return Plan(PLAN_SCHEMA.empty_table(), next_part)
+    rows = pa.concat_tables(parts)
     newest: dict[str, int] = {video: row for row, video in enumerate(rows["video_id"].to_pylist())}
-    return Plan(rows.take(pa.array(sorted(newest.values()), pa.int64())), len(names))
+    return Plan(rows.take(pa.array(sorted(newest.values()), pa.int64())), next_part)
+
+
+def part_name(number: int) -> str:
+    """The name of a part of the plan.
+
+    >>> part_name(3)
+    'part-00003.parquet'
+    """
+    return f"part-{number:05d}.parquet"
+
+
+def append_plan(store: Store, plan: Plan, rows: pa.Table) -> bool:
+    """Add a part behind those that `plan` was read from.
+
+    Returns:
+        whether it was added; if not, another process was faster: read the plan again, and think again.
+
+    Raises:
+        StorageError: the location refuses; the plan is as it was.
+    """
+    return store.create(f"{PLAN_DIR}/{part_name(plan.next_part)}", write_parquet(rows))
 
 
 def committed_tasks(store: Store) -> set[str]:
@@ -89,12 +145,16 @@ def committed_tasks(store: Store) -> set[str]:
     return {name.removesuffix(".parquet") for name in store.names(VIDEOS_DIR, ".parquet")}
 
 
-def read_videos(store: Store) -> pa.Table:
+def read_videos(store: Store, plan: Plan | None = None) -> pa.Table:
     """One row a current, committed source.
 
-    A source that changed since has an older row in an older task; the plan tells which (uri, etag) is current.
+    A source that changed or was retried since has an older row in an older task; the plan tells which is current.
+
+    Args:
+        store: the tables.
+        plan: the current plan, if it is read already.
     """
-    plan = read_plan(store)
+    plan = plan or read_plan(store)
     current = dict(zip(plan.rows["video_id"].to_pylist(), plan.rows["task_id"].to_pylist(), strict=True))
     tasks = sorted(committed_tasks(store) & plan.tasks())
     tables = [read_parquet(store, f"{VIDEOS_DIR}/{task}.parquet").cast(VIDEOS_SCHEMA) for task in tasks]

@@ -10,6 +10,7 @@ from schemas.codecs import CodecName
 from schemas.errors import ConfigError
 from schemas.http import MAX_K
 from schemas.recall import FramesSetting, RecallMode
+from schemas.tables import HOPELESS_REASONS, REASONS
 
 DEFAULT_MODEL = "reelsift-tiny"
 _FIXED_CLIPS = re.compile(r"fixed:(\d+(?:\.\d+)?)")
@@ -68,6 +69,36 @@ class ExtractConfig(Config):
         if value != "whole" and not (match and float(match[1]) > 0):
             raise ValueError("must be 'whole' or 'fixed:SECONDS'")
         return value
+
+
+class StatusConfig(Config):
+    """Settings of `reelsift status`."""
+
+    tables: str = Field(min_length=1)
+
+
+class RetryConfig(Config):
+    """Settings of `reelsift retry`; without a reason it is all that may pass by itself."""
+
+    tables: str = Field(min_length=1)
+    reason: str | None = None
+    videos_per_task: int | None = Field(default=None, ge=1, le=256)
+
+    @field_validator("reason")
+    @classmethod
+    def _worth_a_retry(cls, value: str | None) -> str | None:
+        if value is None or value in REASONS.keys() - set(HOPELESS_REASONS):
+            return value
+        if value in HOPELESS_REASONS:
+            raise ValueError(f"no retry mends that: {REASONS[value]}")
+        raise ValueError(f"must be one of {', '.join(sorted(REASONS.keys() - set(HOPELESS_REASONS)))}")
+
+
+class VerifyConfig(Config):
+    """Settings of `reelsift verify`; without an index only the tables are looked at."""
+
+    tables: str = Field(min_length=1)
+    index: str | None = Field(default=None, min_length=1)
 
 
 class IndexConfig(Config):

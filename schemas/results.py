@@ -27,7 +27,12 @@ class ExtractSummary(Result):
 
 
 class StatusSummary(Result):
-    """What the tables hold, and what is still to do."""
+    """What the tables hold, and what is still to do.
+
+    `reasons` counts filtered and quarantined sources. `video_hours` and `source_bytes` are of the videos that are done.
+    `decode_hours` is what one decoder would have taken for all that was tried. `sources_a_minute` is the pace of the
+    newest stretch of commits without a longer pause, by the times of their objects; None for fewer than two commits.
+    """
 
     planned: int
     done: int
@@ -36,6 +41,32 @@ class StatusSummary(Result):
     pending: int
     clips: int
     reasons: dict[str, int]
+    video_hours: float
+    source_bytes: int
+    decode_hours: float
+    sources_a_minute: float | None
+
+
+class RetrySummary(Result):
+    """How many quarantined sources are pending again, and why they were quarantined."""
+
+    retried: int
+    reasons: dict[str, int]
+
+
+class VerifyReport(Result):
+    """`ok` says that there are no problems. `orphans` are objects that no reader looks at; they do no harm.
+
+    `objects` counts the clips and videos objects that were read, `clips` the rows that were checked.
+    """
+
+    ok: bool
+    problems: list[str]
+    orphans: list[str]
+    planned: int
+    objects: int
+    clips: int
+    index_version: int | None
 
 
 class IndexSummary(Result):

@@ -22,8 +22,9 @@ FILTERED: Final = "filtered"
 QUARANTINED: Final = "quarantined"
 STATUSES: Final = (DONE, FILTERED, QUARANTINED)
 
+NOT_MEDIA: Final = "not_media"
 REASONS: Final = {
-    "not_media": "filtered: the name ends like text, a picture or a sidecar file",
+    NOT_MEDIA: "filtered: the name ends like text, a picture or a sidecar file",
     "bad_name": "the file name is not valid UTF-8, so no table can hold it; rename the file",
     "missing": "the source vanished between listing and reading",
     "unreadable": "the source exists but may not be read",
@@ -41,6 +42,10 @@ REASONS: Final = {
     "crash": "the decoder process died",
     "not_finite": "the model gave values that are not finite for this clip",
 }
+# What the storage, a limit or the machine may have caused: the same bytes can come out well another time.
+PASSING_REASONS: Final = ("missing", "unreadable", "too_large", "timeout", "crash")
+# The next listing filters it again, or no table can name it.
+HOPELESS_REASONS: Final = (NOT_MEDIA, "bad_name")
 
 PLAN_SCHEMA: Final = pa.schema(
     [
@@ -51,6 +56,7 @@ PLAN_SCHEMA: Final = pa.schema(
         pa.field("etag", pa.string(), nullable=False),
         pa.field("filter_reason", pa.string()),
         pa.field("metadata", pa.string(), nullable=False),  # JSON object: the user's own columns
+        pa.field("attempt", pa.int32(), nullable=False),  # 1, and one more with each retry
     ]
 )
 

@@ -120,6 +120,7 @@ def _plan_row(uri, task):
         "etag": "etag",
         "filter_reason": None,
         "metadata": "{}",
+        "attempt": 1,
     }
 
 

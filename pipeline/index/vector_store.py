@@ -164,6 +164,24 @@ class VectorStore:
         scores = np.array([row["v"] for row in rows], np.float32) @ query_D
         return [_coarse_hit(row, score) for row, score in zip(rows, scores, strict=True)]
 
+    def addresses(self, collection: str, clip_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Shard and row of clips, by their ids; those that the collection does not have are left out.
+
+        Args:
+            collection: one of clips.
+            clip_ids: some hundred at most; a message to Milvus has a largest size.
+
+        Raises:
+            VectorStoreError: Milvus is away, or has no such collection.
+        """
+
+        def work(client: MilvusClient) -> list[dict[str, Any]]:
+            columns = ["clip_id", "shard", "row"]
+            return list(client.get(collection, list(clip_ids), columns, timeout=CALL_S, consistency_level=_BOUNDED))
+
+        rows = self._milvus.ask_loaded(collection, work) if clip_ids else []
+        return {row["clip_id"]: (int(row["shard"]), int(row["row"])) for row in rows}
+
     def set_alias(self, alias: str, collection: str) -> None:
         """Let an alias name this collection from now on."""
         present = self.resolve_alias(alias)

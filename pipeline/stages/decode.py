@@ -33,8 +33,8 @@ class DecodeSettings:
 
 def video_row(source: _Row, status: str, **facts: object) -> _Row:
     """A row of VIDEOS_SCHEMA for a planned source; columns not given stay null."""
-    kept = ("video_id", "uri", "etag", "task_id", "size_bytes", "metadata")
-    row: _Row = {"clip_count": 0, "attempt": 1, "decode_s": 0.0, "status": status}
+    kept = ("video_id", "uri", "etag", "task_id", "size_bytes", "metadata", "attempt")
+    row: _Row = {"clip_count": 0, "decode_s": 0.0, "status": status}
     return row | {name: source[name] for name in kept} | facts
 
 

@@ -1,7 +1,8 @@
 """Plan: which sources are new or changed, and how they are grouped into tasks. Pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -46,10 +47,36 @@ def plan_rows(sources: Sequence[Source], per_task: int) -> pa.Table:
                 "etag": source.etag,
                 "filter_reason": source.filter_reason,
                 "metadata": json.dumps(source.metadata, sort_keys=True, default=str, ensure_ascii=False),
+                "attempt": 1,
             }
             for source in group
         ]
     return pa.Table.from_pylist(rows, schema=PLAN_SCHEMA)
+
+
+def retry_rows(planned: pa.Table, per_task: int) -> pa.Table:
+    """Rows of PLAN_SCHEMA that plan these sources once more, in tasks of their own.
+
+    The attempt is part of the new tasks' ids: they have no commit yet, and the old commits stay as they are.
+
+    Args:
+        planned: current rows of the plan.
+        per_task: sources a task.
+    """
+    rows = [row | {"attempt": row["attempt"] + 1} for row in planned.to_pylist()]
+    for start in range(0, len(rows), per_task):
+        group = rows[start : start + per_task]
+        task = task_of(group)
+        for row in group:
+            row["task_id"] = task
+    return pa.Table.from_pylist(rows, schema=PLAN_SCHEMA)
+
+
+def task_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The id of the task that holds these rows of PLAN_SCHEMA, and no others."""
+    return task_id(
+        (row["video_id"], row["etag"] if row["attempt"] == 1 else f"{row['etag']}#{row['attempt']}") for row in rows
+    )
 
 
 def pending_tasks(plan: pa.Table, committed: set[str]) -> list[tuple[str, str]]:

@@ -1,0 +1,22 @@
+"""What verification has found so far."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Findings:
+    """Filled by the parts of a verification, in their order.
+
+    Attributes:
+        problems: one line each: the object, the row, what is wrong.
+        orphans: objects that no reader looks at.
+        clip_ids: of the clips that are current and committed; kept where an index is to be compared with them.
+        objects: clips and videos objects read.
+        clips: rows of clips checked.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    clip_ids: set[str] | None = None
+    objects: int = 0
+    clips: int = 0
