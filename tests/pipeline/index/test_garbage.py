@@ -295,27 +295,6 @@ def test_an_index_that_does_not_exist_is_not_made(index):
     assert not os.path.exists(index.root)
 
 
-def test_an_alias_that_leads_to_a_version_does_not_keep_it(build, index, milvus_server):
-    """A publish that was killed before its last step leaves one, and so does a move to another Milvus."""
-    for _ in range(3):
-        build(milvus=milvus_server, frames="no")
-    publish(index, 3)
-    publish(index, 2)
-    last = read_manifest(index, 3)
-    vectors = VectorStore.open(milvus_server, index.root)
-    vectors.set_alias(last.alias, read_manifest(index, 1).collection)
-    assert rollback(index).version == 3
-    vectors.set_alias(last.alias, read_manifest(index, 1).collection)
-    names = [read_manifest(index, n).collection for n in (1, 2, 3)]
-    assert collect_garbage(index, 0).removed == [1]
-    present = vectors.collections()
-    assert [name in present for name in names] == [False, True, True]
-    assert rollback(index).version == 2
-    assert vectors.resolve_alias(last.alias) == names[1]
-    assert vectors.count(names[1]) == 12
-    vectors.close()
-
-
 def test_removal_is_only_of_what_the_shards_are_named_as():
     assert garbage._SHARD.fullmatch("shard-00000.bin")
     assert not garbage._SHARD.fullmatch("shard-00000.bin.bak")

@@ -12,9 +12,19 @@ import pytest
 from pipeline.index.build import build_index
 from pipeline.index.build_lock import LEASE, only_build
 from pipeline.index.fine_store import FineStore
+from pipeline.index.garbage import collect_garbage
 from pipeline.index.unfinished import MARKER
 from pipeline.index.vector_store import VectorStore
-from pipeline.index.versions import list_versions, live_manifest, live_version, publish, read_manifest, version_store
+from pipeline.index.versions import (
+    list_versions,
+    live_manifest,
+    live_version,
+    next_version,
+    publish,
+    read_manifest,
+    rollback,
+    version_store,
+)
 from pipeline.storage import Store
 from schemas.config import IndexConfig
 from schemas.errors import IndexCorruptError, StorageError, UsageError
@@ -126,6 +136,32 @@ def test_a_failed_build_leaves_no_object_of_a_version(build, index):
     assert list_versions(index) == []
     assert version_store(index, 1).names("") == version_store(index, 1).names("fine") == []
     assert not index.exists(LEASE)
+
+
+def test_versions_are_rolled_back_and_removed_in_an_object_store_and_a_server(build, index, milvus_server):
+    for _ in range(3):
+        build()
+    publish(index, 3)
+    publish(index, 2)
+    assert rollback(index).version == 3
+    names = [read_manifest(index, n).collection for n in (1, 2, 3)]
+    alias = read_manifest(index, 3).alias
+    vectors = VectorStore.open(milvus_server, index.root)
+    # As a publish leaves it that was killed before its last step: a server keeps what an alias leads to.
+    vectors.set_alias(alias, names[0])
+    objects = version_store(index, 1)
+    fine_bytes = sum(shard.size_bytes for shard in read_manifest(index, 1).shards)
+    summary = collect_garbage(index, 0)
+    assert (summary.removed, summary.kept, summary.orphans, summary.left) == ([1], [2, 3], [], [])
+    assert summary.fine_bytes > fine_bytes
+    assert objects.names("") == objects.names("fine") == []
+    assert [name in vectors.collections() for name in names] == [False, True, True]
+    assert index.names("") == ["highest.json", "index.json", "live.json"]
+    assert rollback(index).version == 2
+    assert vectors.resolve_alias(alias) == names[1]
+    assert vectors.count(names[1]) == 12
+    assert next_version(index) == 4
+    vectors.close()
 
 
 def test_a_second_build_is_refused_while_the_first_one_lives(build, index):
