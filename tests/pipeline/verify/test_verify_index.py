@@ -28,7 +28,7 @@ def tables(tmp_path):
 def index(tmp_path, tables):
     """A published version in two shards."""
     index = Store(str(tmp_path / "index"))
-    build_index(IndexConfig(tables=tables.root, index=index.root, shard_bytes=1 << 20, frames="no"))
+    build_index(IndexConfig(tables=tables.root, index=index.root, shard_bytes=1 << 20, frames="yes"))
     publish(index)
     return index
 
@@ -75,11 +75,46 @@ def test_a_flipped_byte_a_cut_and_a_missing_shard_are_named(tables, index):
     assert only_problem(tables, index).startswith("versions/1/fine/shard-00000.bin: is missing")
 
 
+def test_shards_in_an_object_store_are_read_there_and_not_in_the_cache_of_searches(tables, index, s3_server, s3_env):
+    from pipeline.index.versions import version_store
+    from pipeline.verify.index import _check_shards
+    from pipeline.verify.report import Findings
+
+    manifest = read_manifest(index, 1)
+    remote = version_store(Store(f"s3://{s3_server.bucket}/verified-index"), 1)
+    for shard in manifest.shards:
+        remote.upload(Path(index.path(f"versions/1/fine/{shard.name}")), f"fine/{shard.name}")
+    found = Findings()
+    assert len(_check_shards(remote, manifest, found) or ()) == 12
+    assert found.problems == []
+    name = f"fine/{manifest.shards[-1].name}"
+    remote.write(name, remote.read(name)[:-1] + b"?")
+    assert _check_shards(remote, manifest, found) is None
+    remote.delete(name)
+    assert _check_shards(remote, manifest, found) is None
+    assert [problem.split(": ")[1][:10] for problem in found.problems] == ["has sha256", "is missing"]
+
+
+def test_a_lost_frame_vector_is_seen(tables, index):
+    frames = read_manifest(index, 1).frames
+    vectors = VectorStore.open("lite", index.root)
+    try:
+        row = vectors._milvus.ask_loaded(
+            frames.collection, lambda client: client.query(frames.collection, filter="", limit=1)
+        )[0]
+        vectors._milvus.ask(lambda client: client.delete(frames.collection, ids=[row["frame_id"]]))
+    finally:
+        vectors.close()
+    assert f"{frames.collection}: {frames.rows - 1} rows, the manifest says {frames.rows}" in only_problem(
+        tables, index
+    )
+
+
 def test_a_row_that_milvus_lost_or_that_leads_elsewhere_is_named(tables, index):
     manifest = read_manifest(index, 1)
     vectors = VectorStore.open(manifest.milvus, index.root)
     try:
-        clips = [row for row in rows_of(vectors, manifest.collection)]
+        clips = rows_of(vectors, manifest.collection)
         vectors.insert(manifest.collection, [clips[0] | {"row": clips[0]["row"] + 1}])
         vectors._milvus.ask(lambda client: client.delete(manifest.collection, ids=[clips[1]["clip_id"]]))
     finally:
