@@ -9,6 +9,9 @@ from schemas.evaluation import WAYS, EvaluateConfig, EvaluationReport, Evaluatio
 from schemas.recall import RECALL_MODES
 from schemas.results import ExtractSummary
 
+# Videos that could not be searched which are named on the terminal.
+_NAMED = 5
+
 
 def parsers() -> dict[str, CommandParser]:
     """The commands of this module, for the frozen list."""
@@ -88,6 +91,9 @@ def _told(report: EvaluationReport, summary: EvaluationSummary) -> str:
             f"left out: {report.absent.captions} captions of {summary.missing} videos without a file and "
             f"{summary.quarantined} that cannot be decoded"
         )
+        named = sorted(report.absent.names.items())
+        lines += [f"  {name}: {reason}" for name, reason in named[:_NAMED]]
+        lines += [f"  and {len(named) - _NAMED} more: see report.json"] if len(named) > _NAMED else []
     lines.append(f"{'text to video, R@1':<28}{'coarse':>8}{'two-stage':>11}{'exhaustive':>12}")
     for name, one in {"all": report.overall, **report.groups}.items():
         lines.append(_row(name, one))

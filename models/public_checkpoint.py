@@ -30,6 +30,7 @@ _RENAMED = {
 # Facts beside OpenAI's weights, which are no weights; the shapes say the same.
 _FACTS = frozenset({"clip.input_resolution", "clip.context_length", "clip.vocab_size"})
 _HEAD_WIDTH = 64
+_PARTS = ("clip.", "transformerClip.")
 # What the architecture is read from, and the dimensions of each.
 _TELLING = {
     "clip.visual.conv1.weight": 4,
@@ -75,6 +76,9 @@ def infer_config(
         for name, dims in _TELLING.items()
         if name in state and state[name].ndim != dims
     ]
+    if problems:
+        # What else is wrong would otherwise show only after these were mended.
+        problems += [f"unknown {name}" for name in state if not name.startswith(_PARTS) and name not in _TELLING]
     tell_problems(problems, f"{label} is no checkpoint of the public EERCF code")
     width, _, _, patch_size = state["clip.visual.conv1.weight"].shape
     patches = state["clip.visual.positional_embedding"].shape[0] - 1
@@ -141,14 +145,16 @@ def translate(state: Mapping[str, Tensor], config: ModelConfig, label: str) -> d
         # A table for up to 77 frames, of which the first F are used.
         found[_POSITIONS] = found[_POSITIONS][: config.num_frames]
     problems = fit_problems(wanted, found)
-    problems += [f"{name} holds values that are not finite" for name in sorted(found) if not _finite(found[name])]
+    problems += [f"{name} {wrong}" for name in sorted(found) if (wrong := _wrong_values(found[name]))]
     tell_problems(problems, f"{label} does not fit the public EERCF code")
     # Cloned, since safetensors refuses views that share memory.
     return {name: found[public_name(name)].clone(memory_format=torch.contiguous_format) for name in ours}
 
 
-def _finite(tensor: Tensor) -> bool:
-    return tensor.is_meta or (tensor.is_floating_point() and bool(tensor.isfinite().all()))
+def _wrong_values(tensor: Tensor) -> str:
+    if not tensor.is_floating_point():
+        return f"is of type {str(tensor.dtype).removeprefix('torch.')}, not of a floating-point one"
+    return "" if tensor.is_meta or bool(tensor.isfinite().all()) else "holds values that are not finite"
 
 
 def read_public(

@@ -17,6 +17,7 @@ _FIXED_CLIPS = re.compile(r"fixed:(\d+(?:\.\d+)?)")
 # Synthetic videos are laid out on twelve sampled frames, each of at least four frames of the video.
 _SAMPLED_FRAMES, _MIN_FRAMES = 12, 48
 _VAL_FRACTION = 0.1
+_NO_LIST = frozenset({"tuple_type", "list_type"})
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -42,7 +43,8 @@ class Config(BaseModel):
                 raise ConfigError(f"unknown setting {name!r}; known: {known}") from None
             if first["type"] == "missing":
                 raise ConfigError(f"setting {name!r} is missing") from None
-            raise ConfigError(f"setting {name!r} = {first['input']!r}: {first['msg']}") from None
+            wrong = "write a list, such as [a, b]" if first["type"] in _NO_LIST else first["msg"]
+            raise ConfigError(f"setting {name!r} = {first['input']!r}: {wrong}") from None
 
 
 class ExtractConfig(Config):

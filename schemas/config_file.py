@@ -1,5 +1,6 @@
 """Merge of settings: file, then flags, then --set key=value; the last one wins."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,10 @@ def read_config_file(path: str) -> dict[str, Any]:
 
 
 def parse_set(pairs: list[str]) -> dict[str, Any]:
-    r"""Values of --set: JSON where it parses, else text.
+    r"""Values of --set: JSON where it parses, a list as in YAML, else text.
 
-    >>> parse_set(["k=5", "model=tiny", 'input=["a"]'])
-    {'k': 5, 'model': 'tiny', 'input': ['a']}
+    >>> parse_set(["k=5", "model=tiny", 'input=["a"]', "freeze=[clip, temporal]"])
+    {'k': 5, 'model': 'tiny', 'input': ['a'], 'freeze': ['clip', 'temporal']}
 
     Raises:
         ConfigError: a pair without "=".
@@ -42,8 +43,17 @@ def parse_set(pairs: list[str]) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set {pair!r}: write it as key=value")
-        try:
-            values[key] = json.loads(text)
-        except json.JSONDecodeError:
-            values[key] = text
+        values[key] = _value(text)
     return values
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        pass
+    # Only what begins as a list: YAML would read much else, such as "no" and "1:30", as no text.
+    if text.startswith("["):
+        with contextlib.suppress(yaml.YAMLError):
+            return yaml.safe_load(text)
+    return text

@@ -26,10 +26,15 @@ def read(folder: Path, split: str) -> Annotations:
     """
     path = folder / CAPTIONS
     split_of: dict[str, str] = {}
+    spelled: dict[str, str] = {}
     captions = []
     for number, line in read_lines(path):
         entry, place = parse_json(line, path, number), f"line {number}"
         caption, its_split = _caption(entry, path, place), text_field(entry, "split", path, place)
+        if caption.key not in split_of:
+            first = spelled.setdefault(_file_of(folder, caption.key), caption.key)
+            if first != caption.key:
+                malformed(path, place, f"{caption.key} is the file that was called {first} above: call it so here too")
         if split_of.setdefault(caption.key, its_split) != its_split:
             malformed(path, place, f"{caption.key} is of split {its_split!r} here and {split_of[caption.key]!r} above")
         if its_split == split:
@@ -46,6 +51,11 @@ def locate(folder: Path, key: str) -> str | None:
         return key
     path = os.path.abspath(folder / key.removeprefix("file://"))
     return path if os.path.isfile(path) else None
+
+
+def _file_of(folder: Path, key: str) -> str:
+    """One name for each file, however it is spelled or linked: else it could be in two splits."""
+    return key if is_remote(key) else os.path.realpath(folder / key.removeprefix("file://"))
 
 
 def _caption(entry: Any, path: Path, place: str) -> Caption:

@@ -69,7 +69,8 @@ def annotate(
         if not spoken:
             silent.append(key)
     if not captions:
-        raise InputError(f"{path} has no text for any video of this split")
+        why = f"{path} has no text for any of its {len(silent)} videos" if silent else "too few videos to hold any out"
+        raise InputError(f"this split is empty: {why}")
     notes = []
     if silent:
         notes.append(f"{len(silent)} listed videos have no text in {path.name}: {first_names(tuple(silent))}")

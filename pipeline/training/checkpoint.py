@@ -87,5 +87,5 @@ def _read(store: RunStore, steps: list[int], device: torch.device) -> dict[str, 
         raise
     except Exception as error:  # a damaged file shows as any of a dozen classes: zipfile's, pickle's, torch's own
         instead = f"from step {steps[1]}" if steps[1:] else "from the start"
-        text = " ".join(str(error).split())[:120]
+        text = " ".join(str(error).split()).split(". ")[0][:120]
         raise StorageError(f"{where} is damaged ({text}); delete it to go on {instead}") from error

@@ -16,6 +16,7 @@ from pipeline.training.batch import LoadedBatch
 from pipeline.training.clip_loader import ClipLoader, ClipShape
 from pipeline.training.loop import SUMMARY, train
 from pipeline.training.run_store import RunStore
+from pipeline.training.settings import keep_settings
 from pipeline.training.source import check_data, synthetic_seed
 from pipeline.training.start import starting_model
 from pipeline.training.streaming import Stream, decoder_share
@@ -25,7 +26,6 @@ from schemas.training import TrainConfig, TrainSummary
 
 # Longer than the first worker validates while the others wait for it.
 _COLLECTIVE_TIMEOUT_S = 1800
-_SETTINGS = "settings.json"
 # A worker holds a batch, has another ready, and its decoders are ahead by some.
 _BATCHES_IN_FLIGHT = 4
 _LEAST_STORE_BYTES, _STORE_SHARE = 512 << 20, 0.3
@@ -43,7 +43,7 @@ def train_job(config: TrainConfig) -> TrainSummary:
     # A user's mistake shows here, before workers start, as one line instead of a worker's traceback.
     check_data(config)
     model = starting_model(config)
-    RunStore(config.out).write(_SETTINGS, config.model_dump_json(indent=2).encode() + b"\n")
+    keep_settings(config)
     if config.workers == 0:
         return train(config, "cuda" if config.use_gpu else "cpu")
     has = connect(object_store_bytes=_store_bytes(config, ClipShape.of(model.config, config.decode_timeout_s)))

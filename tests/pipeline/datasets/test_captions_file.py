@@ -99,3 +99,11 @@ def test_a_malformed_line_is_named(folder, text, why):
     with pytest.raises(InputError, match=r"captions\.jsonl") as caught:
         open_dataset(str(folder), "test")
     assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("spelling", ["./videos/a.mp4", "videos/../videos/a.mp4", "file://videos/a.mp4", "linked.mp4"])
+def test_a_file_cannot_be_in_two_splits_under_two_names(folder, spelling):
+    (folder / "linked.mp4").symlink_to(folder / "videos" / "a.mp4")
+    write(folder, line(), line(spelling, split="train"))
+    with pytest.raises(InputError, match=r"line 2.*is the file that was called videos/a\.mp4 above"):
+        open_dataset(str(folder), "test")
