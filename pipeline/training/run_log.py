@@ -62,8 +62,8 @@ class RunLog:
             if self._store.is_remote:
                 self._spool = tempfile.TemporaryDirectory(prefix="reelsift-")
             folder = self._spool.name if self._spool else self._store.path(EVENTS)
-            # TensorBoard drops what earlier files say of the steps that come again. A file is named by the second, and a
-            # run that goes on within one would otherwise replace the file of the run before.
+            # TensorBoard drops what earlier files say of the steps that come again. A file is named by the second, and
+            # a run that goes on within one would otherwise replace the file of the run before.
             suffix = f".{uuid.uuid4().hex[:8]}"
             self._writer = SummaryWriter(folder, purge_step=self._step + 1, filename_suffix=suffix)
         return self._writer
