@@ -21,6 +21,7 @@ _COLUMNS = ("rank", "score", "clip", "span", "best", "file")
 _NUMBERS = {"rank", "score", "best"}
 _GAP = 2
 _MIN_FILE_WIDTH = 8
+_ROWS = 25  # of a terminal; nothing here is laid out by it
 
 
 def parsers() -> dict[str, CommandParser]:
@@ -98,7 +99,8 @@ def show(result: SearchResult) -> None:
     if not result.hits:
         print("no clips: the published version is empty")
     elif sys.stdout.isatty() and fits(result.hits, width := shutil.get_terminal_size().columns):
-        Console(width=width, highlight=False).print(rich_table(result.hits))
+        # With both sizes given, also a terminal that calls itself dumb is as wide as it is, not 80 columns.
+        Console(width=width, height=_ROWS, highlight=False).print(rich_table(result.hits))
     else:
         print(plain_table(result.hits))
     if any(hit.stage == "coarse" for hit in result.hits):

@@ -18,7 +18,7 @@ def hit(rank, uri="s3://bucket/a/long/folder/name/of/some/video-file.mp4", stage
 
 def drawn(hits, width):
     sink = io.StringIO()
-    Console(file=sink, width=width, force_terminal=True, color_system=None).print(rich_table(hits))
+    Console(file=sink, width=width, height=25, force_terminal=True, color_system=None).print(rich_table(hits))
     return sink.getvalue()
 
 
