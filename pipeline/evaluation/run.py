@@ -1,7 +1,6 @@
 """An evaluation from data to report: extraction, scores, ranks, costs, page. Run again, it goes on where it stopped."""
 
 import json
-from pathlib import Path
 
 import torch
 
@@ -12,8 +11,8 @@ from pipeline.evaluation.clips import EmbeddedVideos, embed_videos
 from pipeline.evaluation.protocol import rank_texts
 from pipeline.evaluation.report import Phases, Ranked, Say, make_report
 from pipeline.evaluation.scores import encode_texts, score_all
-from pipeline.storage import Store, explain, is_remote
-from schemas.errors import StorageError, UsageError
+from pipeline.local_folder import open_folder
+from pipeline.storage import Store
 from schemas.evaluation import EvaluateConfig, EvaluationReport
 from schemas.results import ExtractSummary
 
@@ -36,7 +35,7 @@ def evaluate(config: EvaluateConfig, say: Say) -> tuple[EvaluationReport, Extrac
     dataset = open_dataset(config.data, config.split)
     if dataset.missing:
         say(dataset.missing_line())
-    out = _open_folder(config.out)
+    out = open_folder(config.out)
     with phases.part("extract", f"extract: {len(dataset.videos)} videos to {out}/tables"):
         videos = embed_videos(dataset, config, out)
     model = load_model(config.model, "cuda" if torch.cuda.is_available() else "cpu")
@@ -47,19 +46,6 @@ def evaluate(config: EvaluateConfig, say: Say) -> tuple[EvaluationReport, Extrac
     store.write(PAGE, page.encode())
     store.write(REPORT, f"{json.dumps(report.model_dump(), indent=1, ensure_ascii=False)}\n".encode())
     return report, videos.extracted
-
-
-def _open_folder(text: str) -> Path:
-    if is_remote(text):
-        raise UsageError(f"--out {text}: give a local folder; copy the report to the bucket when it is made")
-    out = Path(text.removeprefix("file://")).expanduser().absolute()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UsageError(f"--out {text}: a file is in the way; give a folder") from None
-    except OSError as error:
-        raise StorageError(f"cannot make the folder {out}: {explain(error)}") from error
-    return out
 
 
 def _rank(videos: EmbeddedVideos, model: EercfModel, config: EvaluateConfig, phases: Phases) -> Ranked:

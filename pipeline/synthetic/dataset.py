@@ -13,7 +13,8 @@ from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage import Store, explain, is_remote
+from pipeline.local_folder import open_folder
+from pipeline.storage import Store, explain
 from pipeline.synthetic.plan import VideoPlan, plan_videos
 from pipeline.synthetic.write_video import write_video
 from schemas.config import DataConfig
@@ -49,7 +50,7 @@ def make_dataset(config: DataConfig) -> DataSummary:
         StorageError: it cannot be written.
     """
     start = time.monotonic()
-    out = _open_folder(config.out)
+    out = open_folder(config.out)
     with _alone_in(out):
         _claim(out, config)
         _prepare_videos(out / "videos")
@@ -68,19 +69,6 @@ def make_dataset(config: DataConfig) -> DataSummary:
         seconds=round(time.monotonic() - start, 3),
         examples=[query["caption"] for query in queries[:2]],
     )
-
-
-def _open_folder(text: str) -> Path:
-    if is_remote(text):
-        raise UsageError(f"--out {text}: give a local folder; copy it to the bucket when it is made")
-    out = Path(text.removeprefix("file://")).expanduser().absolute()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UsageError(f"--out {text}: a file is in the way; give a folder") from None
-    except OSError as error:
-        raise StorageError(f"cannot make the folder {out}: {explain(error)}") from error
-    return out
 
 
 @contextmanager

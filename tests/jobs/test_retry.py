@@ -5,6 +5,7 @@ import pytest
 from jobs import retry as job
 from jobs.cli import run_command
 from pipeline.storage import Store
+from tests.jobs.wrong_use import check_one_line
 from tests.tables_damage import quarantine, tasks
 from tests.tables_factory import make_tables
 
@@ -43,9 +44,4 @@ def test_nothing_to_retry_is_said_and_is_no_failure(tables, capsys):
 )
 def test_what_a_user_does_wrong_is_one_line_with_its_exit_code(argv, code, says, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run_command(job.main, list(argv)) == code
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    assert says in err
-    assert list(tmp_path.iterdir()) == []
+    check_one_line(job.main, argv, code, says, capsys, tmp_path)
