@@ -40,10 +40,12 @@ REASONS: Final = {
     "decode_error": "the decoder gave up",
     "timeout": "decoding took longer than the limit and was ended",
     "crash": "the decoder process died",
+    "cpu": "decoding took more processor time than the limit and was ended",
+    "memory": "decoding took more memory than the limit and was ended",
     "not_finite": "the model gave values that are not finite for this clip",
 }
 # What the storage, a limit or the machine may have caused: the same bytes can come out well another time.
-PASSING_REASONS: Final = ("missing", "unreadable", "too_large", "timeout", "crash")
+PASSING_REASONS: Final = ("missing", "unreadable", "too_large", "timeout", "crash", "cpu", "memory")
 # The next listing filters it again, or no table can name it.
 HOPELESS_REASONS: Final = (NOT_MEDIA, "bad_name")
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
 
+import psutil
+
 from pipeline.decode.protocol import receive, send
 from schemas.errors import ReelsiftError
 
@@ -18,6 +20,7 @@ START_TIMEOUT_S = 60.0
 _ROOT = str(Path(__file__).resolve().parents[2])
 _CHUNK_BYTES = 1 << 20
 _REAP_S = 5.0
+_LOOK_EVERY_S = 0.05
 _LAST_WORDS = 300
 
 
@@ -27,6 +30,10 @@ class ChildDiedError(Exception):
 
 class ChildSilentError(Exception):
     """The child did not answer in time."""
+
+
+class ChildTooBigError(Exception):
+    """The child holds more memory than it may."""
 
 
 class Child:
@@ -40,6 +47,7 @@ class Child:
         self._stderr = stderr
         self._poll = select.poll()
         self._poll.register(self._answers, select.POLLIN)
+        self._looked = 0.0
 
     @classmethod
     def start(cls, command: Sequence[str]) -> Self:
@@ -100,32 +108,37 @@ class Child:
         except OSError as error:
             raise ChildDiedError("it no longer reads requests") from error
 
-    def receive(self, end: float, max_bytes: int) -> tuple[dict[str, Any], bytes]:
+    def receive(self, end: float, max_bytes: int, memory_bytes: int = 0) -> tuple[dict[str, Any], bytes]:
         """Read one message.
 
         Args:
             end: on `time.monotonic`, when to give up, however much of it has come.
             max_bytes: limit on its payload.
+            memory_bytes: limit on the memory that the process holds meanwhile; 0 for none.
 
         Raises:
+            ChildTooBigError: it holds more, seen within a twentieth of a second.
             ChildSilentError: it did not come in time.
             ChildDiedError: the process ended, or wrote what is no message.
         """
 
         def read(count: int) -> bytes:
-            return self._read(count, end)
+            return self._read(count, end, memory_bytes)
 
         try:
             return receive(read, max_bytes)
         except ValueError as error:
             raise ChildDiedError(f"it wrote what is no answer ({error})") from error
 
-    def _read(self, count: int, end: float) -> bytes:
+    def _read(self, count: int, end: float, memory_bytes: int) -> bytes:
         parts: list[bytes] = []
         while count:
-            wait_ms = (end - time.monotonic()) * 1000
-            if wait_ms <= 0 or not self._poll.poll(wait_ms):
+            wait_s = end - time.monotonic()
+            if wait_s <= 0:
                 raise ChildSilentError
+            self._look(memory_bytes)
+            if not self._poll.poll(min(wait_s, _LOOK_EVERY_S if memory_bytes else wait_s) * 1000):
+                continue
             part = os.read(self._answers.fileno(), min(count, _CHUNK_BYTES))
             if not part:
                 self._reap(1.0)  # so that the exit code is there
@@ -133,6 +146,18 @@ class Child:
             parts.append(part)
             count -= len(part)
         return b"".join(parts)
+
+    def _look(self, memory_bytes: int) -> None:
+        now = time.monotonic()
+        if not memory_bytes or now - self._looked < _LOOK_EVERY_S:
+            return
+        self._looked = now
+        try:
+            held = psutil.Process(self.pid).memory_info().rss
+        except psutil.Error:
+            return  # it has ended, which reading will tell
+        if held > memory_bytes:
+            raise ChildTooBigError(f"{held >> 20} MiB held, above {memory_bytes >> 20} MiB")
 
     def kill(self) -> str:
         """End it, whatever it does, and reap it. Returns the last line it wrote to stderr."""

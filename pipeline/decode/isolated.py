@@ -11,15 +11,19 @@ from typing import Any, Self
 
 import numpy as np
 
-from pipeline.decode.child import WORKER_COMMAND, Child, ChildDiedError, ChildSilentError
+from pipeline.decode.child import WORKER_COMMAND, Child, ChildDiedError, ChildSilentError, ChildTooBigError
 from pipeline.decode.choose import DECORD
 from pipeline.decode.records import DecodedClip, DecodedVideo, Job
 from pipeline.sampling import clip_seconds
 from schemas.errors import BadVideoError
 
 _RECYCLE_FILES = 200
-_RECYCLE_RSS_BYTES = 1 << 30
+_RECYCLE_SHARE = 0.5
 _ANSWER_BYTES = 1 << 30
+_MEMORY_BYTES = 2 << 30
+# Threads of the decoders add up; one that computes all the time on its own thread ends by wall time first.
+_CPU_PER_WALL = 4
+_FAILURES = (ChildSilentError, ChildDiedError, ChildTooBigError)
 
 
 class IsolatedDecoder:
@@ -31,10 +35,13 @@ class IsolatedDecoder:
 
     Args:
         timeout_s: wall time for one file, from request to last byte; not the wait for a free child or its start.
+        cpu_s: processor time for one file, over all threads; four times the wall time if not given.
+        memory_bytes: resident memory of the child at any time; 8K pictures of a deep codec fit in 2 GiB.
         max_answer_bytes: limit on all pictures of one file together; the caller's memory holds them all. The
             child's holds one clip, or what decord gives at once (see `choose.DECORD_BYTES`).
-        recycle_files: files after which a fresh child is started, against leaks in native code.
-        recycle_rss_bytes: memory of an idle child above which a fresh one is started.
+        clip_bytes: what each clip counts against that limit beside its pictures.
+        recycle_files: files after which a fresh child is started, against leaks in native code. One that holds half
+            of its memory while idle is replaced too.
         command: starts the child.
     """
 
@@ -42,15 +49,16 @@ class IsolatedDecoder:
         self,
         timeout_s: float,
         *,
+        cpu_s: float | None = None,
+        memory_bytes: int = _MEMORY_BYTES,
         max_answer_bytes: int = _ANSWER_BYTES,
+        clip_bytes: int = 0,
         recycle_files: int = _RECYCLE_FILES,
-        recycle_rss_bytes: int = _RECYCLE_RSS_BYTES,
         command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
-        self._timeout_s = timeout_s
-        self._max_answer_bytes = max_answer_bytes
+        self._limits = _Limits(timeout_s, cpu_s or _CPU_PER_WALL * timeout_s, memory_bytes)
+        self._max_answer_bytes, self._clip_bytes = max_answer_bytes, clip_bytes
         self._recycle_files = recycle_files
-        self._recycle_rss_bytes = recycle_rss_bytes
         self._command = tuple(command)
         self._lock = threading.Lock()
         self._child: Child | None = None
@@ -96,7 +104,8 @@ class IsolatedDecoder:
             interpolation: 'bicubic' or 'bilinear'.
 
         Raises:
-            BadVideoError: the file cannot be used; reason "timeout" or "crash" where it took the child along.
+            BadVideoError: the file cannot be used; reason "timeout", "cpu", "memory" or "crash" where it
+                took the child along.
             ConfigError: no such rule.
             ReelsiftError: no child can be started, whatever the file.
         """
@@ -108,6 +117,8 @@ class IsolatedDecoder:
             size=size,
             interpolation=interpolation,
             max_answer_bytes=self._max_answer_bytes,
+            clip_bytes=self._clip_bytes,
+            memory_bytes=self._limits.memory_bytes,
         )
         with self._lock:
             try:
@@ -120,11 +131,11 @@ class IsolatedDecoder:
 
     def _decode(self, job: Job) -> DecodedVideo:
         child = self._ready_child()
-        end = time.monotonic() + self._timeout_s
-        exchange = _Exchange(child, job, end, self._timeout_s)
+        end = time.monotonic() + self._limits.wall_s
+        exchange = _Exchange(child, job, end, self._limits)
         try:
             return self._run(exchange)
-        except (ChildSilentError, ChildDiedError) as error:
+        except _FAILURES as error:
             bad = self._lost(child, error)
             if time.monotonic() >= end or (exchange.accepted and not exchange.in_decord):
                 raise bad from error
@@ -132,8 +143,8 @@ class IsolatedDecoder:
             why = f"decord: {bad.reason}, {bad.detail}" if exchange.in_decord else ""
         child = self._ready_child()
         try:
-            return self._run(_Exchange(child, dataclasses.replace(job, avoid_decord=why), end, self._timeout_s))
-        except (ChildSilentError, ChildDiedError) as error:
+            return self._run(_Exchange(child, dataclasses.replace(job, avoid_decord=why), end, self._limits))
+        except _FAILURES as error:
             raise self._lost(child, error) from error
 
     def _run(self, exchange: "_Exchange") -> DecodedVideo:
@@ -141,8 +152,8 @@ class IsolatedDecoder:
         try:
             return exchange.run()
         finally:
-            if exchange.rss_bytes > self._recycle_rss_bytes or self._num_files >= self._recycle_files:
-                self._worn_out = True
+            grown = exchange.rss_bytes > _RECYCLE_SHARE * self._limits.memory_bytes
+            self._worn_out = self._worn_out or grown or self._num_files >= self._recycle_files
 
     def _lost(self, child: Child, error: Exception) -> BadVideoError:
         """End a child that failed, and say how."""
@@ -150,7 +161,11 @@ class IsolatedDecoder:
         self._child = None
         last_words = child.kill()
         if isinstance(error, ChildSilentError):
-            return BadVideoError("timeout", f"no answer within {self._timeout_s:g} s")
+            return BadVideoError("timeout", f"no answer within {self._limits.wall_s:g} s")
+        if isinstance(error, ChildTooBigError):
+            return BadVideoError("memory", str(error))
+        if code == -signal.SIGXCPU:
+            return BadVideoError("cpu", f"more than {self._limits.cpu_s:g} s of processor time")
         return BadVideoError("crash", "; ".join(filter(None, (_ending(code, error), last_words))))
 
     def _ready_child(self) -> Child:
@@ -180,11 +195,20 @@ def _ending(code: int | None, error: Exception) -> str:
     return f"exit code {code}"
 
 
+@dataclasses.dataclass(frozen=True)
+class _Limits:
+    """What one file may take."""
+
+    wall_s: float
+    cpu_s: float
+    memory_bytes: int
+
+
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, child: Child, job: Job, end: float, timeout_s: float) -> None:
-        self._child, self._job, self._end, self._timeout_s = child, job, end, timeout_s
+    def __init__(self, child: Child, job: Job, end: float, limits: _Limits) -> None:
+        self._child, self._job, self._end, self._limits = child, job, end, limits
         self.accepted = False
         self.in_decord = False
         self.rss_bytes = 0
@@ -197,12 +221,16 @@ class _Exchange:
         Raises:
             BadVideoError: as the child says.
             ChildSilentError: time is up.
+            ChildTooBigError: it grows beyond its limit.
             ChildDiedError: the child ended, or what it writes is no answer.
         """
-        self._child.send({"job": dataclasses.asdict(self._job), "timeout_s": self._timeout_s})
+        memory_bytes = self._limits.memory_bytes
+        self._child.send(
+            {"job": dataclasses.asdict(self._job), "cpu_s": self._limits.cpu_s, "memory_bytes": memory_bytes}
+        )
         end = self._end
         while True:
-            header, payload = self._child.receive(end, self._left_bytes)
+            header, payload = self._child.receive(end, self._left_bytes, memory_bytes)
             try:
                 self.accepted = True
                 if header["kind"] == "accepted":

@@ -11,13 +11,13 @@ from typing import Any
 import av
 
 from pipeline.decode.key_frames import is_clean_key
+from pipeline.decode.memory import check_pixels, check_size
 from pipeline.decode.picture import shown_size, turn_of
 from pipeline.decode.records import Probe
 from pipeline.decode.source import check_file, moving_streams, open_container, video_stream
 from schemas.errors import BadVideoError
 
 MAX_PACKETS = 4_000_000  # 18 hours at 60 frames a second
-MAX_PIXELS = 64_000_000  # above 8K, and above what any decoder should be asked for within a worker's memory
 _FIRST_PICTURE_TRIES = 200
 _DECLARES_LENGTH = ("mov,", "matroska", "flv")
 _GAP_BYTES = 1024  # between two packets of a matroska file; headers of blocks and clusters take some twenty
@@ -45,11 +45,12 @@ class _Scan:
     error: str = ""
 
 
-def probe(path: str) -> Probe:
-    """Look at a file without decoding more than its first picture.
+def probe(path: str, memory_bytes: int = 0) -> Probe:
+    """Look at a file without decoding more than its first picture, and not that if it cannot fit.
 
     Args:
         path: a local file.
+        memory_bytes: what decoding may hold; 0 for no limit.
 
     Raises:
         BadVideoError: missing, not_a_file, unreadable, empty, not_a_video, no_video_stream, no_frames, too_large,
@@ -59,6 +60,7 @@ def probe(path: str) -> Probe:
     with open_container(path) as container:
         num_streams = len(moving_streams(container))
         stream = video_stream(container)
+        check_size(stream.codec_context, memory_bytes)
         scan = _scan(container, stream)
         if not scan.num_packets:
             raise BadVideoError("no_frames", f"{container.format.name}: a video stream without a packet{_why(scan)}")
@@ -84,6 +86,8 @@ def _scan(container: Any, stream: Any) -> _Scan:
                 _note_place(scan, packet)
                 if ours:
                     _note_packet(scan, packet)
+    except av.error.MemoryError:
+        raise  # no fault of the file's bytes
     except av.error.FFmpegError as error:
         scan.error = f"{type(error).__name__} while reading"
     return scan
@@ -92,6 +96,8 @@ def _scan(container: Any, stream: Any) -> _Scan:
 def _try_decode(packet: Any) -> Any:
     try:
         return next(iter(packet.decode()), None)
+    except av.error.MemoryError:
+        raise
     except av.error.FFmpegError:
         return None
 
@@ -189,8 +195,7 @@ def _geometry(stream: Any, picture: Any) -> tuple[int, int, str]:
     width, height = int(source.width), int(source.height)
     if width <= 0 or height <= 0:
         raise BadVideoError("no_frames", "no picture decodes, and the header gives no size")
-    if width * height > MAX_PIXELS:
-        raise BadVideoError("too_large", f"pictures of {width} x {height}, above the limit of {MAX_PIXELS} pixels")
+    check_pixels(width, height)
     matrix = None if picture is None else picture.side_data.get("DISPLAYMATRIX")
     return width, height, turn_of(bytes(matrix)) if matrix is not None else ""
 

@@ -145,8 +145,12 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
         for packet in container.demux(stream):
             try:
                 yield from packet.decode()
+            except av.error.MemoryError:
+                raise  # says nothing about the packet
             except av.error.FFmpegError:
                 yield _BROKEN
+    except av.error.MemoryError:
+        raise
     except av.error.FFmpegError:
         return  # frames that are due and never came are counted as lost
 

@@ -54,6 +54,8 @@ class Job:
     size: int  # side of the square picture
     interpolation: str  # 'bicubic' or 'bilinear'
     max_answer_bytes: int  # all pictures of all clips together
+    clip_bytes: int = 0  # what each clip counts against that limit beside its pictures
+    memory_bytes: int = 0  # what the process may hold; 0 for no limit
     avoid_decord: str = ""  # why not to use decord; "" to let the probe decide
 
 

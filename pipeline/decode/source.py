@@ -52,6 +52,8 @@ def open_container(path: str) -> Any:
     av.logging.set_level(None)  # its Python log callback costs a lock a line, and deadlocks with threads
     try:
         container = av.open(os.path.abspath(path), metadata_errors="ignore", options=dict(_OPTIONS))
+    except av.error.MemoryError:
+        raise  # no fault of the file's bytes
     except av.error.FFmpegError as error:
         raise BadVideoError("not_a_video", _why_not(path, error)) from error
     name = container.format.name

@@ -43,7 +43,7 @@ def decode_clips(job: Job, announce: Callable[[str], None] = lambda _: None) -> 
     Raises:
         BadVideoError: the file cannot be used; clips given before are void.
     """
-    seen = probe(job.path)
+    seen = probe(job.path, job.memory_bytes)
     _check_whole(seen)
     plans = _plan(seen, job)
     wanted = [index for plan in plans for index in plan.indices]
@@ -82,7 +82,7 @@ def _check_whole(seen: Probe) -> None:
 def _plan(seen: Probe, job: Job) -> list[_Plan]:
     """The clips that show a frame, within the limit on what they would weigh."""
     count = count_clips(seen.duration_s, job.rule)
-    needed = min(count * job.num_frames, seen.num_frames) * job.size * job.size * 3
+    needed = min(count * job.num_frames, seen.num_frames) * job.size * job.size * 3 + count * job.clip_bytes
     if needed > job.max_answer_bytes or count > max(seen.num_frames, 1) * 1000:
         raise BadVideoError(
             "too_large",

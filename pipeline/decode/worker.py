@@ -5,6 +5,7 @@ when the process that started it is gone. (PR_SET_PDEATHSIG is no use: it fires 
 """
 
 import dataclasses
+import math
 import os
 import resource
 import select
@@ -21,10 +22,10 @@ from pipeline.decode.video import decode_clips
 from schemas.errors import BadVideoError
 
 STDERR_BYTES = 1 << 20
-# Address space, of which numpy and the decoders reserve 0.6 GB at rest; 8K frames of a deep codec fit.
-MEMORY_BYTES = 4 << 30
-# Threads of the decoders add up; beyond this the owner is gone or asleep, for it stops a child by wall time.
-_CPU_PER_WALL = 4
+# Of its address space numpy and the decoders reserve 0.6 GB at rest; a mapped file counts too.
+_SPARE_ADDRESSES = 2 << 30
+# The owner ends a child that holds too much, and knows why; this is for one that grows faster than it looks.
+_SPARE_DATA = 256 << 20
 
 
 def main() -> None:
@@ -37,7 +38,8 @@ def main() -> None:
     while True:
         header, _ = receive(lambda count: _read_exactly(requests, count))
         send(answers, {"kind": "accepted"})
-        _limit_cpu(header["timeout_s"])
+        _limit_cpu(header["cpu_s"])
+        _limit_memory(header["memory_bytes"])
         _answer(Job(**header["job"]), answers)
 
 
@@ -54,10 +56,13 @@ def _take_over_streams() -> tuple[BinaryIO, BinaryIO]:
 def _limit_resources() -> None:
     """Bound what a hostile file can take; no limit that is already lower is raised."""
     # stderr is a file of the owner's: neither it nor a core may fill a disk.
-    limits = ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, STDERR_BYTES), (resource.RLIMIT_AS, MEMORY_BYTES))
-    for kind, value in limits:
-        _, hard = resource.getrlimit(kind)
-        resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, STDERR_BYTES)
+
+
+def _limit(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 def _read_exactly(stream: BinaryIO, count: int) -> bytes:
@@ -79,10 +84,14 @@ def _end_with_owner(requests: int, owner: int) -> None:
     os._exit(0)
 
 
-def _limit_cpu(timeout_s: float) -> None:
-    used_s = time.process_time()
-    soft = int(used_s + _CPU_PER_WALL * timeout_s) + 2
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+def _limit_cpu(cpu_s: float) -> None:
+    """End this process (SIGXCPU) after so many seconds more, counted over all threads; the kernel counts whole ones."""
+    _limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + cpu_s))
+
+
+def _limit_memory(memory_bytes: int) -> None:
+    _limit(resource.RLIMIT_AS, memory_bytes + _SPARE_ADDRESSES)
+    _limit(resource.RLIMIT_DATA, memory_bytes + _SPARE_DATA)
 
 
 def _answer(job: Job, answers: BinaryIO) -> None:
@@ -95,7 +104,7 @@ def _answer(job: Job, answers: BinaryIO) -> None:
     except BadVideoError as error:
         _send_bad(answers, error.reason, error.detail)
     except MemoryError:
-        _send_bad(answers, "too_large", "decoding needs more memory than a decoder may use")
+        _send_bad(answers, "memory", "an allocation failed: decoding needs more memory than a decoder may use")
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:  # noqa: BLE001  (a file must not end the process by an error nobody thought of)

@@ -50,9 +50,18 @@ def bug():
     raise KeyError("no such thing")
 
 
+def hoard():
+    held = []
+    while sum(map(len, held)) < 700 << 20:
+        held.append(b"x" * (8 << 20))
+        time.sleep(0.01)
+    hang()
+
+
 BEFORE = {
     "hang": hang,
     "spin": spin,
+    "hoard": hoard,
     "segfault": segfault,
     "exit": lambda: os._exit(7),
     "print": talk,

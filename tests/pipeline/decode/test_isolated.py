@@ -62,7 +62,7 @@ def decoder():
 
 @pytest.fixture(scope="module")
 def hostile():
-    with IsolatedDecoder(timeout_s=3, command=HOSTILE) as decoder:
+    with IsolatedDecoder(timeout_s=3, memory_bytes=512 << 20, command=HOSTILE) as decoder:
         decoder.start()
         yield decoder
 
@@ -115,7 +115,6 @@ def test_a_wrong_rule_is_the_callers_mistake(decoder, plain):
 
 DEEDS = {
     "hang": ("timeout", "no answer within 3 s"),
-    "spin": ("timeout", "no answer within 3 s"),
     "half": ("timeout", "no answer within 3 s"),
     "half_clip": ("timeout", "no answer within 3 s"),
     "drip": ("timeout", "no answer within 3 s"),
@@ -125,7 +124,9 @@ DEEDS = {
     "nonsense": ("crash", "an answer that makes no sense"),
     "wrong_shape": ("crash", "an answer that makes no sense"),
     "huge": ("crash", "it wrote what is no answer"),
-    "memory": ("too_large", "more memory"),
+    "memory": ("memory", "an allocation failed"),
+    "hoard": ("memory", "MiB held, above 512 MiB"),
+    "spin": ("timeout", "no answer within 3 s"),
     "bug": ("decode_error", "KeyError: 'no such thing'"),
     "clips_then_bad": ("decode_error", "half way"),
 }
@@ -140,6 +141,13 @@ def test_a_misdeed_is_named_and_the_next_file_decodes(hostile, plain, tmp_path, 
     assert start in found[1]
     assert decode(hostile, plain)[0] == [GOOD]
     assert not zombies()
+
+
+def test_a_file_that_burns_processor_time_is_ended_by_it(plain, tmp_path):
+    path = shutil.copy(plain, tmp_path / "spin.mp4")
+    with IsolatedDecoder(timeout_s=120, cpu_s=1, command=HOSTILE) as decoder:
+        assert refusal(decoder, path) == ("cpu", "more than 1 s of processor time")
+        assert decode(decoder, plain)[0] == [GOOD]
 
 
 @pytest.mark.parametrize("deed", ["print", "read", "noise"])
@@ -191,7 +199,7 @@ def test_a_child_is_replaced_after_its_share_of_files(plain):
 
 
 def test_a_child_that_has_grown_is_replaced(plain):
-    with IsolatedDecoder(timeout_s=30, recycle_rss_bytes=1) as decoder:
+    with IsolatedDecoder(timeout_s=30, memory_bytes=100 << 20) as decoder:
         pids = [(decode(decoder, plain), decoder.pid)[1] for _ in range(2)]
     assert pids[0] != pids[1]
 

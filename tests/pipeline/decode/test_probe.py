@@ -3,6 +3,7 @@ from fractions import Fraction
 import av
 import pytest
 
+from pipeline.decode import memory
 from pipeline.decode import probe as probing
 from pipeline.decode.probe import probe
 from schemas.errors import BadVideoError
@@ -88,5 +89,5 @@ def test_size_and_length_are_bounded(plain, monkeypatch):
     monkeypatch.setattr(probing, "MAX_PACKETS", 59)
     assert refusal(plain) == ("too_large", "more than 59 frames")
     monkeypatch.setattr(probing, "MAX_PACKETS", 60)
-    monkeypatch.setattr(probing, "MAX_PIXELS", 160 * 120 - 1)
+    monkeypatch.setattr(memory, "MAX_PIXELS", 160 * 120 - 1)
     assert refusal(plain)[0] == "too_large"

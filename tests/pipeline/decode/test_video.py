@@ -225,6 +225,12 @@ def test_more_pictures_than_the_limit_are_refused_before_decoding(plain):
     assert "above 100000" in detail
 
 
+def test_each_clip_counts_against_the_limit_beside_its_pictures(plain):
+    pictures = 60 * 96 * 96 * 3
+    assert len(decode(plain, "fixed:0.1", max_answer_bytes=pictures + 24_000, clip_bytes=1000)[0]) == 24
+    assert refusal(plain, rule="fixed:0.1", max_answer_bytes=pictures + 23_999, clip_bytes=1000)[0] == "too_large"
+
+
 def test_a_rule_with_far_more_clips_than_frames_is_refused(plain):
     assert refusal(plain, rule="fixed:0.000001")[0] == "too_large"
 
