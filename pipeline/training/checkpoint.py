@@ -4,6 +4,7 @@ A checkpoint is an object of its own, and a small one that names the last two is
 killed while it writes leaves the one before in force, on a disk as in an object store.
 """
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,13 +48,22 @@ def save_checkpoint(store: RunStore, model: EercfModel, optimizers: Optimizers, 
     """
     before = [step for step in kept_steps(store) if step < progress.step]
     with store.new_file(checkpoint_name(progress.step)) as path:
-        torch.save({"model": model.state_dict(), "optimizers": optimizers.state(), "progress": vars(progress)}, path)
+        _write({"model": model.state_dict(), "optimizers": optimizers.state(), "progress": vars(progress)}, path)
     kept = [progress.step, *before][:_KEPT]
     write_kept_steps(store, kept)
     names = {Path(checkpoint_name(step)).name for step in kept}
     for name in store.names(FOLDER, ".pt"):
         if name not in names:
             store.delete(f"{FOLDER}/{name}")
+
+
+def _write(stored: dict[str, Any], path: Path) -> None:
+    try:
+        torch.save(stored, path)
+    except RuntimeError as error:
+        # What a disk refuses, torch tells as a fault of its archive, without the reason.
+        free = shutil.disk_usage(path.parent).free
+        raise OSError(f"the write failed with {free:,} bytes left on the disk") from error
 
 
 def load_checkpoint(store: RunStore, model: EercfModel, optimizers: Optimizers) -> Progress:

@@ -2,13 +2,19 @@
 
 import json
 import tempfile
-import uuid
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 
+from pipeline.storage import explain
 from pipeline.training.run_store import RunStore
+from schemas.errors import StorageError
 
 METRICS, EVENTS = "metrics.jsonl", "tensorboard"
 
@@ -26,7 +32,7 @@ class RunLog:
     def __init__(self, store: RunStore, step: int) -> None:
         self._store, self._step = store, step
         self._lines = self._kept_lines()
-        self._writer: SummaryWriter | None = None
+        self._writer: EventsWriter | None = None
         self._spool: tempfile.TemporaryDirectory[str] | None = None
 
     def _kept_lines(self) -> list[str]:
@@ -46,27 +52,45 @@ class RunLog:
             step: steps done.
             seconds: since the run began or went on.
             figures: by name.
+
+        Raises:
+            StorageError: the disk is full, or cannot be written.
         """
         line = json.dumps({"step": step, "seconds": round(seconds, 1), **figures})
         self._lines.append(line)
-        events = self._events()
-        for name, value in figures.items():
-            events.add_scalar(f"{group}/{name}", value, step)
-        if not self._store.is_remote:
-            # The writer of events has made the folder.
-            with Path(self._store.path(METRICS)).open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+        with self._told():
+            events = self._events()
+            for name, value in figures.items():
+                events.write_event(Event(wall_time=time.time(), step=step, summary=scalar(f"{group}/{name}", value)))
+            events.flush()
+            if not self._store.is_remote:
+                with Path(self._store.path(METRICS)).open("a", encoding="utf-8") as file:
+                    file.write(f"{line}\n")
 
-    def _events(self) -> SummaryWriter:
+    def _events(self) -> EventsWriter:
+        """The writer of this run's own event file.
+
+        SummaryWriter would write in a thread: when the disk is full, it dies there, and the next calls wait for ever.
+        """
         if self._writer is None:
             if self._store.is_remote:
                 self._spool = tempfile.TemporaryDirectory(prefix="reelsift-")
-            folder = self._spool.name if self._spool else self._store.path(EVENTS)
-            # TensorBoard drops what earlier files say of the steps that come again. A file is named by the second, and
-            # a run that goes on within one would otherwise replace the file of the run before.
-            suffix = f".{uuid.uuid4().hex[:8]}"
-            self._writer = SummaryWriter(folder, purge_step=self._step + 1, filename_suffix=suffix)
+            folder = Path(self._spool.name if self._spool else self._store.path(EVENTS))
+            folder.mkdir(parents=True, exist_ok=True)
+            # A file is named by the second, and a run that goes on within one would otherwise replace the file of the
+            # run before. TensorBoard reads files in the order of their names: this suffix sorts by time.
+            self._writer = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
+            # TensorBoard drops what earlier files say of the steps that come again.
+            start = SessionLog(status=SessionLog.START)
+            self._writer.write_event(Event(wall_time=time.time(), step=self._step + 1, session_log=start))
         return self._writer
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(f"cannot write the log of {self._store.root}: {explain(error)}") from error
 
     def save(self) -> None:
         """Bring everything so far to the store.
@@ -74,8 +98,6 @@ class RunLog:
         Raises:
             StorageError: the store refuses.
         """
-        if self._writer is not None:
-            self._writer.flush()
         if self._spool is not None:
             self._store.write(METRICS, _text(self._lines))
             for path in sorted(Path(self._spool.name).iterdir()):
@@ -84,7 +106,8 @@ class RunLog:
     def close(self) -> None:
         """End the log; `save` comes first."""
         if self._writer is not None:
-            self._writer.close()
+            with self._told():
+                self._writer.close()
         if self._spool is not None:
             self._spool.cleanup()
 

@@ -112,3 +112,17 @@ def test_a_bucket_that_is_not_there_is_told_before_training(s3_env):
 
     with pytest.raises(StorageError, match="bucket does not exist"):
         train_job(settings("s3://no-such-bucket-here/run"))
+
+
+def test_a_disk_that_refuses_is_one_line_with_the_room_left_and_the_last_checkpoint_stays(tmp_path, monkeypatch):
+    store = RunStore(str(tmp_path))
+    saved(store, 2)
+    # What torch raises of a full disk: nothing of it says so.
+    monkeypatch.setattr(torch, "save", refuse)
+    with pytest.raises(StorageError, match=r"bytes left on the disk"):
+        saved(store, 4)
+    assert steps_done(str(tmp_path)) == 2
+
+
+def refuse(stored, path):
+    raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")

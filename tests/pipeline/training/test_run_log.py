@@ -1,9 +1,12 @@
 import json
+from pathlib import Path
 
+import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from pipeline.training.run_log import EVENTS, METRICS, RunLog
 from pipeline.training.run_store import RunStore
+from schemas.errors import StorageError
 
 
 def events(folder):
@@ -53,3 +56,22 @@ def test_a_log_that_says_nothing_leaves_nothing(tmp_path):
     log.save()
     log.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_never_a_wait(tmp_path):
+    if not Path("/dev/full").is_char_device():
+        pytest.skip("this system has no device that is always full")
+    log = RunLog(RunStore(str(tmp_path)), 0)
+    # After the log has looked for lines: reading this device never ends.
+    (tmp_path / METRICS).symlink_to("/dev/full")
+    with pytest.raises(StorageError, match=r"cannot write the log of .*No space left"):
+        log.add("train", 1, 0.0, {"loss": 1.0})
+    log.close()
+
+
+def test_events_reach_the_disk_with_each_call(tmp_path):
+    log = RunLog(RunStore(str(tmp_path)), 0)
+    for step in (1, 2):
+        log.add("train", step, 0.0, {"loss": 1.0})
+        assert [scalar[1] for scalar in events(tmp_path / EVENTS)[0]] == list(range(1, step + 1))
+    log.close()
