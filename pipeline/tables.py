@@ -34,15 +34,20 @@ def write_parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def read_parquet(store: Store, name: str) -> pa.Table:
+def read_parquet(store: Store, name: str, columns: list[str] | None = None) -> pa.Table:
     """One Parquet object.
+
+    Args:
+        store: where.
+        name: of the object.
+        columns: to keep; None for all.
 
     Raises:
         StorageError: missing, unreadable, or not Parquet.
     """
     data = store.read(name)
     try:
-        return pq.read_table(io.BytesIO(data))
+        return pq.read_table(io.BytesIO(data), columns=columns)
     except (pa.ArrowException, OSError) as error:
         # A page that does not unpack is an OSError of Arrow's; the bytes themselves are in memory by now.
         raise StorageError(f"{store.path(name)} is not Parquet: {error}") from None
@@ -175,16 +180,38 @@ def iter_clips(store: Store, model_id: str) -> Iterator[pa.Table]:
     Raises:
         StorageError: a committed task whose clips object is missing, or of another model.
     """
+    by_task = current_videos(store)
+    for task in sorted(by_task):
+        yield read_clips(store, task, by_task[task], model_id)
+
+
+def current_videos(store: Store) -> dict[str, list[str]]:
+    """The committed tasks that hold current sources, each with their video ids."""
     plan = read_plan(store)
     tasks = committed_tasks(store)
     by_task: dict[str, list[str]] = {}
     for video, task in zip(plan.rows["video_id"].to_pylist(), plan.rows["task_id"].to_pylist(), strict=True):
         if task in tasks:
             by_task.setdefault(task, []).append(video)
-    for task in sorted(by_task):
-        table = read_parquet(store, f"{CLIPS_DIR}/{task}.parquet")
-        found = (table.schema.metadata or {}).get(b"model_id", b"").decode()
-        if found != model_id:
-            name = store.path(f"{CLIPS_DIR}/{task}.parquet")
-            raise StorageError(f"{name} is of model {found!r}, the tables are of {model_id!r}: mixed tables")
-        yield table.filter(pc.is_in(table["video_id"], pa.array(by_task[task])))
+    return by_task
+
+
+def read_clips(store: Store, task: str, videos: list[str], model_id: str, columns: list[str] | None = None) -> pa.Table:
+    """The clips of some videos of one task.
+
+    Args:
+        store: the tables.
+        task: a committed one.
+        videos: by their ids.
+        model_id: the model that all rows must come from.
+        columns: to keep, `video_id` among them; None for all.
+
+    Raises:
+        StorageError: the clips object is missing, or of another model.
+    """
+    table = read_parquet(store, f"{CLIPS_DIR}/{task}.parquet", columns)
+    found = (table.schema.metadata or {}).get(b"model_id", b"").decode()
+    if found != model_id:
+        name = store.path(f"{CLIPS_DIR}/{task}.parquet")
+        raise StorageError(f"{name} is of model {found!r}, the tables are of {model_id!r}: mixed tables")
+    return table.filter(pc.is_in(table["video_id"], pa.array(videos)))

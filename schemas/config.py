@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from schemas.codecs import CodecName
 from schemas.errors import ConfigError
 from schemas.http import MAX_K
-from schemas.recall import FramesSetting, RecallMode
+from schemas.recall import FramesSetting, IndexTypeSetting, RecallMode
 from schemas.tables import HOPELESS_REASONS, REASONS
 
 DEFAULT_MODEL = "reelsift-tiny"
@@ -104,13 +104,33 @@ class VerifyConfig(Config):
 
 
 class IndexConfig(Config):
-    """Settings of `reelsift index build`."""
+    """Settings of `reelsift index build`.
+
+    Attributes:
+        tables: where the clips are.
+        index: where the version goes.
+        milvus: a server's address; None for Milvus Lite.
+        codec: how fine tokens are stored.
+        frames: whether frame vectors are written.
+        index_type: of the vectors; "auto" chooses by their number and by `index_memory_gb`.
+        index_memory_gb: GiB that Milvus may use for the vectors of one collection.
+        index_stall_s: a server that indexes no further row for so long fails the build.
+        recall_target: share of the exact best 50 rows that a search must find, else the build fails.
+        recall_sample: queries of each kind that it is measured with.
+        shard_bytes: largest size of a fine shard.
+        batch_rows: rows of a message to Milvus.
+    """
 
     tables: str = Field(min_length=1)
     index: str = Field(min_length=1)
     milvus: str | None = None
     codec: CodecName = "fp16"
     frames: FramesSetting = "auto"
+    index_type: IndexTypeSetting = "auto"
+    index_memory_gb: float = Field(default=16.0, gt=0)
+    index_stall_s: int = Field(default=3600, ge=1)
+    recall_target: Fraction = 0.95
+    recall_sample: int = Field(default=200, ge=1, le=10_000)
     shard_bytes: int = Field(default=256 << 20, ge=1 << 12)
     batch_rows: int = Field(default=512, ge=1)
 

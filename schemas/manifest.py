@@ -15,6 +15,10 @@ FINE_DIR: Final = "fine"
 LITE: Final = "lite"
 
 
+# What an index is built with: numbers, and words such as a type of refinement.
+IndexParams = dict[str, int | str]
+
+
 class FineShard(BaseModel):
     """One immutable shard file of fixed-size records."""
 
@@ -26,6 +30,49 @@ class FineShard(BaseModel):
     sha256: str
 
 
+class RecallFigures(BaseModel):
+    """How much of the exact best rows a search found, when the version was built.
+
+    Attributes:
+        k: how many best rows were looked for.
+        queries: of each of the two kinds.
+        own: the mean share found, 0 to 1, for vectors of the collection itself.
+        noisy: for the same with noise of their own length added: as far away as texts are.
+        target: what both had to reach.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    k: int
+    queries: int
+    own: float
+    noisy: float
+    target: float
+
+    @property
+    def least(self) -> float:
+        """The lower of the two shares."""
+        return min(self.own, self.noisy)
+
+
+class AnnIndex(BaseModel):
+    """How the vectors of a collection are indexed and searched.
+
+    Attributes:
+        params: what the index was built with.
+        search: what each search passes on, raised at build until the recall was good enough.
+        why: why this type, in words.
+        recall: None for a version of an older release, which searches with the default.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    params: IndexParams = {}
+    search: dict[str, int] = {"ef": 200}
+    why: str = ""
+    recall: RecallFigures | None = None
+
+
 class FramesCollection(BaseModel):
     """The collection of frame vectors: one row a real frame."""
 
@@ -34,6 +81,7 @@ class FramesCollection(BaseModel):
     collection: str
     rows: int
     index_type: str
+    ann: AnnIndex = AnnIndex()
 
 
 class VersionManifest(BaseModel):
@@ -42,7 +90,8 @@ class VersionManifest(BaseModel):
     `milvus` is the server's URI, or "lite" for the Milvus Lite directory inside INDEX; a token never stands here.
     `model` is what `models.registry.load_model` takes, `model_id` what the loaded model must prove to be.
     `frames` is None for a version without frame vectors. `bytes_per_clip` is all that a clip costs on average: its
-    fine record, its coarse vector, and its frame vectors where there are any.
+    fine record, its coarse vector, and its frame vectors where there are any. `sample` are clips that each
+    publish looks for by their own vectors.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +107,7 @@ class VersionManifest(BaseModel):
     codec: str
     metric: str
     index_type: str
+    ann: AnnIndex = AnnIndex()
     milvus: str
     collection: str
     frames: FramesCollection | None = None
@@ -67,12 +117,19 @@ class VersionManifest(BaseModel):
     bytes_per_clip: int
     shards: list[FineShard]
     tables: str
+    sample: list[str] = []
     created_utc: str
 
     @property
     def frame_rows(self) -> int:
         """How many frame vectors there are."""
         return self.frames.rows if self.frames else 0
+
+    @property
+    def recall(self) -> RecallFigures | None:
+        """The figures of the collection that finds less of what is there; None if none were measured."""
+        measured = [ann.recall for ann in (self.ann, self.frames.ann if self.frames else None) if ann and ann.recall]
+        return min(measured, key=lambda figures: figures.least, default=None)
 
     @property
     def fine_bytes(self) -> int:

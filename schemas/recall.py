@@ -13,5 +13,7 @@ def _word(value: Any) -> Any:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
 
 
+# The index of vectors: "auto" by their number and by memory.
+IndexTypeSetting = Literal["auto", "FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8", "IVF_RABITQ", "DISKANN"]
 # Whether an index gets frame vectors: "auto" where they are affordable.
 FramesSetting = Annotated[Literal["auto", "yes", "no"], BeforeValidator(_word)]

@@ -8,18 +8,23 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.eercf import EercfModel
 from pipeline.index.build_lock import only_build
-from pipeline.index.collection_schema import METRIC, index_type_for
+from pipeline.index.collection_schema import METRIC
+from pipeline.index.collection_writer import CollectionWriter
 from pipeline.index.fine_layout import record_dtype
 from pipeline.index.fine_writer import FineWriter
 from pipeline.index.frames_choice import choose_frames
+from pipeline.index.index_choice import check_index_type
 from pipeline.index.milvus_connection import check_milvus
 from pipeline.index.milvus_rows import clip_rows, frame_rows
 from pipeline.index.naming import alias_name, collection_name, frames_name, index_id
+from pipeline.index.own_vectors import OWN_CLIPS, check_own_vectors
+from pipeline.index.recall_sample import RecallSample, draw_sample
 from pipeline.index.unfinished import mark, remove, remove_unfinished, unmark
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import live_pointer, next_version, summary_of, version_store
@@ -48,11 +53,11 @@ def build_index(
         say: called with each choice that was made for the user, in one line.
 
     Raises:
-        UsageError: Milvus Lite for an index in an object store.
+        UsageError: Milvus Lite for an index in an object store, or an index type that this Milvus does not have.
         StorageError: the tables hold no committed clips, or another build is writing this index.
         ModelMismatchError: the model of the tables now loads as another one.
         IndexCorruptError: what was written is not what was read; nothing of it stays.
-        VectorStoreError: Milvus is away or refuses; nothing of it stays.
+        VectorStoreError: Milvus is away or refuses, or finds too little of what brute force finds; nothing of it stays.
     """
     milvus = config.milvus or LITE
     index = Store(config.index)
@@ -63,7 +68,9 @@ def build_index(
     total = sum(expected.values())
     model = model_of_tables(info)
     frames = choose_frames(config.frames, milvus, total, info.token_shape.frames)
+    sample = draw_sample(tables, info, config.recall_sample)
     with _opened(milvus, index) as vectors, only_build(index):
+        check_index_type(config.index_type, vectors.version)
         remove_unfinished(index, milvus, vectors)
         version = next_version(index)
         build = _Build(index, version, vectors, info, config, lambda done, doing: progress(done, total, doing))
@@ -71,8 +78,11 @@ def build_index(
         say(f"frame vectors: {'yes' if frames.made else 'no'} ({frames.why})")
         mark(index, version, milvus, build.collection)
         try:
-            shards = build.write(tables, with_frames=frames.made, masked=model.scoring.fusion.masked)
+            build.open(sample, with_frames=frames.made)
+            shards = build.write(tables, masked=model.scoring.fusion.masked)
+            build.make_indexes()
             build.verify(shards, expected)
+            build.prove(sample, say)
             manifest = build.manifest(shards, model, tables, milvus)
             if not index.create(f"versions/{version}/{MANIFEST}", manifest.model_dump_json(indent=1).encode()):
                 raise StorageError(f"{index.root} has a version {version} already: another build made it meanwhile")
@@ -126,8 +136,9 @@ class _Build:
         self._progress = progress
         self._clip_ids: list[pa.Array] = []
         self._clips_a_video: Counter[str] = Counter()
-        self._frames: str | None = None
-        self._frame_rows = 0
+        self._clips: CollectionWriter
+        self._frames: CollectionWriter | None = None
+        self._sample: list[str] = []
 
     def refuse_foreign_collections(self) -> None:
         """A copy of this index may use the same Milvus; what it has there is not ours to replace."""
@@ -139,31 +150,35 @@ class _Build:
                     "is there a copy of the index? Build into a new --index"
                 )
 
-    def write(self, tables: Store, *, with_frames: bool, masked: bool) -> list[FineShard]:
-        """Write all clips into the shards and into Milvus, and their frames into Milvus if they are wanted."""
+    def open(self, sample: RecallSample, *, with_frames: bool) -> None:
+        """Make the collections: of clips, and of their frames if they are wanted."""
         dim = self._info.token_shape.dim
         self._vectors.create(self.collection, dim)
+        self._clips = CollectionWriter(self._vectors, self.collection, "clip_id", "clips", sample.coarse_SD)
         if with_frames:
-            self._frames = frames_name(self.collection)
-            self._vectors.create_frames(self._frames, dim)
+            name = frames_name(self.collection)
+            self._vectors.create_frames(name, dim)
+            self._frames = CollectionWriter(self._vectors, name, "frame_id", "frames", sample.frames_SD)
+
+    def write(self, tables: Store, *, masked: bool) -> list[FineShard]:
+        """Write all clips into the shards and into Milvus, and their frames into Milvus."""
         with self._shard_folder() as (folder, finished):
             settings = (self._info.token_shape, self._config.codec, self._config.shard_bytes)
             writer = FineWriter(folder, *settings, finished, masked=masked)
             try:
                 for table in iter_clips(tables, self._info.model_id):
                     self._write_task(table, writer)
-                shards = writer.close()
+                return writer.close()
             finally:
                 writer.abort()
-        self._index(self.collection, self._clips_a_video.total(), "clips")
-        if self._frames:
-            self._index(self._frames, self._frame_rows, "frames")
-        return shards
 
-    def _index(self, collection: str, rows: int, what: str) -> None:
-        index_type = index_type_for(rows)
-        self._progress(self._clips_a_video.total(), f"making the {index_type} index of {what}")
-        self._vectors.flush_and_load(collection, index_type)
+    def make_indexes(self) -> None:
+        """Index what was written."""
+        for part in filter(None, (self._clips, self._frames)):
+            part.make_index(self._config, self._doing)
+
+    def _doing(self, what: str) -> None:
+        self._progress(self._clips_a_video.total(), what)
 
     @contextmanager
     def _shard_folder(self) -> Iterator[tuple[Path, Callable[[Path], None]]]:
@@ -182,20 +197,13 @@ class _Build:
     def _write_task(self, table: pa.Table, writer: FineWriter) -> None:
         for start in range(0, len(table), self._config.batch_rows):
             part = table.slice(start, self._config.batch_rows)
-            self._vectors.insert(self.collection, clip_rows(part, writer.append(part)))
+            self._clips.write(clip_rows(part, writer.append(part)), self._config.batch_rows)
             if self._frames:
-                self._write_frames(self._frames, part)
+                shape = self._info.token_shape
+                self._frames.write(frame_rows(part, shape.frames, shape.dim), self._config.batch_rows)
             self._clip_ids.append(part["clip_id"].combine_chunks())
             self._clips_a_video.update(part["video_id"].to_pylist())
             self._progress(self._clips_a_video.total(), "writing clips")
-
-    def _write_frames(self, collection: str, part: pa.Table) -> None:
-        shape = self._info.token_shape
-        rows = frame_rows(part, shape.frames, shape.dim)
-        # The rows of a call stay few: a message to Milvus has a largest size.
-        for start in range(0, len(rows), self._config.batch_rows):
-            self._vectors.insert(collection, rows[start : start + self._config.batch_rows])
-        self._frame_rows += len(rows)
 
     def verify(self, shards: list[FineShard], expected: dict[str, int]) -> None:
         """Compare the counts of the tables, of Milvus and of the shards.
@@ -218,15 +226,29 @@ class _Build:
                     f"video {video} has {self._clips_a_video[video]} clips in the tables, its commit says {clips}: "
                     "build again when extraction has ended, or extract anew"
                 )
-        rows, records = self._vectors.count(self.collection), sum(shard.clips for shard in shards)
-        if not len(ids) == rows == records:
+        rows, records = self._clips.verify(), sum(shard.clips for shard in shards)
+        if records != rows:
             raise IndexCorruptError(
                 f"the tables hold {len(ids)} clips, Milvus {rows}, the shards {records}: nothing was kept, build again"
             )
-        if self._frames and (found := self._vectors.count(self._frames)) != self._frame_rows:
-            raise IndexCorruptError(
-                f"the tables hold {self._frame_rows} frames, Milvus {found}: nothing was kept, build again"
-            )
+        if self._frames:
+            self._frames.verify()
+
+    def prove(self, sample: RecallSample, say: Say) -> None:
+        """Measure what searches find, and look for some clips by their own vectors.
+
+        Raises:
+            VectorStoreError: they find less than the target.
+            IndexCorruptError: a clip is not found by its vector.
+        """
+        for part in filter(None, (self._clips, self._frames)):
+            self._doing("measuring the recall")
+            part.measure(self._config.recall_target, say)
+        ids = pa.chunked_array(self._clip_ids, pa.string())
+        chosen = np.flatnonzero(pc.is_in(pa.array(sample.clip_ids), ids))[:OWN_CLIPS]
+        self._sample = [sample.clip_ids[row] for row in chosen]
+        index = (self._clips.index_type, self._clips.ann.search)
+        check_own_vectors(self._vectors, self.collection, index, self._sample, sample.coarse_SD[chosen])
 
     def manifest(self, shards: list[FineShard], model: EercfModel, tables: Store, milvus: str) -> VersionManifest:
         """What binds all that was written."""
@@ -242,7 +264,8 @@ class _Build:
             scoring=model.scoring,
             codec=self._config.codec,
             metric=METRIC,
-            index_type=index_type_for(clips),
+            index_type=self._clips.index_type,
+            ann=self._clips.ann,
             milvus=milvus,
             collection=self.collection,
             frames=self._frames_collection(),
@@ -251,9 +274,10 @@ class _Build:
             videos=len(self._clips_a_video),
             bytes_per_clip=record_dtype(shape, self._config.codec).itemsize
             + vector_bytes
-            + round(vector_bytes * self._frame_rows / clips),
+            + round(vector_bytes * (self._frames.rows if self._frames else 0) / clips),
             shards=shards,
             tables=tables.root,
+            sample=self._sample,
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
@@ -261,5 +285,8 @@ class _Build:
         if not self._frames:
             return None
         return FramesCollection(
-            collection=self._frames, rows=self._frame_rows, index_type=index_type_for(self._frame_rows)
+            collection=self._frames.collection,
+            rows=self._frames.rows,
+            index_type=self._frames.index_type,
+            ann=self._frames.ann,
         )

@@ -1,31 +1,24 @@
 """What the collections of a version look like in Milvus: one of clips, and one of frames where it has any.
 
-Only what Milvus 2.3 and Milvus Lite 3.2 share is used: one float vector, a VARCHAR key, FLAT and HNSW, inner product.
+Only what Milvus 2.3 and Milvus Lite 3.2 share is used: one float vector, a VARCHAR key, inner product; and of indexes
+what a Milvus has of `pipeline/index/index_choice.py`.
 """
 
+import time
+from collections.abc import Mapping
 from typing import Final
 
 from pymilvus import CollectionSchema, DataType, MilvusClient
 
+from schemas.errors import VectorStoreError
+
 METRIC: Final = "IP"
-FLAT, HNSW = "FLAT", "HNSW"
-# Up to here a scan is as fast as a graph, and exact.
-FLAT_MAX_ROWS: Final = 20_000
 # pymilvus takes whole seconds; a float is ignored in places, and then it waits for ever.
 CALL_S: Final = 30
-_INDEX_S = 86_400
+_POLL_S = 0.5
 _ID_CHARS = 64
 _FRAME_CHARS = 8
 _MAX_CHARS = 65_535
-
-
-def index_type_for(rows: int) -> str:
-    """The index kind for a collection of this size.
-
-    >>> index_type_for(20_000), index_type_for(20_001)
-    ('FLAT', 'HNSW')
-    """
-    return FLAT if rows <= FLAT_MAX_ROWS else HNSW
 
 
 def make_clip_collection(client: MilvusClient, collection: str, dim: int) -> None:
@@ -62,11 +55,37 @@ def _replace(client: MilvusClient, collection: str, schema: CollectionSchema) ->
     client.create_collection(collection, schema=schema, timeout=CALL_S)
 
 
-def make_index(client: MilvusClient, collection: str, index_type: str) -> None:
-    """Index the vectors, unless they are; returns when all rows are indexed."""
-    if client.list_indexes(collection):
-        return
-    params = client.prepare_index_params()
-    graph = {"M": 16, "efConstruction": 100} if index_type == HNSW else {}
-    params.add_index("v", index_type=index_type, metric_type=METRIC, params=graph)
-    client.create_index(collection, params, timeout=_INDEX_S)
+def make_index(
+    client: MilvusClient, collection: str, index_type: str, params: Mapping[str, int | str], stall_s: float
+) -> None:
+    """Index the vectors, unless they are; returns when all rows are indexed.
+
+    Args:
+        client: of the Milvus.
+        collection: where.
+        index_type: one that this Milvus has.
+        params: of the index.
+        stall_s: how long not one row more may get indexed.
+
+    Raises:
+        VectorStoreError: the server gives up, or does not go on.
+    """
+    if not client.list_indexes(collection):
+        prepared = client.prepare_index_params()
+        prepared.add_index("v", index_type=index_type, metric_type=METRIC, params=dict(params))
+        # Its own wait has no end when a server cannot make an index and tries for ever.
+        client.create_index(collection, prepared, timeout=CALL_S, sync=False)
+    name = client.list_indexes(collection)[0]
+    rows, since = -1, time.monotonic()
+    while (seen := client.describe_index(collection, name, timeout=CALL_S))["state"] != "Finished":
+        told = f"{seen['indexed_rows']} of {seen['total_rows']} rows have an {index_type} index"
+        if seen["state"] == "Failed":
+            raise VectorStoreError(f"Milvus gave up: {told}; try another --index-type")
+        if seen["indexed_rows"] != rows:
+            rows, since = seen["indexed_rows"], time.monotonic()
+        elif time.monotonic() - since > stall_s:
+            raise VectorStoreError(
+                f"Milvus does not go on: {told}, not one more in {stall_s:g} s (index_stall_s); look at its log, or "
+                "try another --index-type"
+            )
+        time.sleep(_POLL_S)

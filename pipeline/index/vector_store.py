@@ -1,7 +1,7 @@
 """Coarse vectors and frame vectors in Milvus: one interface over Milvus Lite in INDEX and a Milvus server."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Self
 
@@ -17,13 +17,16 @@ from pipeline.index.collection_schema import (
 )
 from pipeline.index.frame_search import group_by_clip
 from pipeline.index.hits import CoarseHit, FrameHit
+from pipeline.index.index_choice import FIRST_EF, at_depth, standard_params
 from pipeline.index.milvus_client import is_away
 from pipeline.index.milvus_connection import LOAD_S, MilvusConnection
 from schemas.errors import IndexCorruptError, VectorStoreError
+from schemas.manifest import IndexParams
 
-# 200, not the usual 64: at 64 a graph of 100,000 loses a tenth of the best 50.
-_EF = 200
-_WRITE_WAITS_S = (0.5, 2.0, 8.0)
+# What a search passes on that is told nothing else: other indexes than a graph pass over it.
+_SEARCH: Mapping[str, int] = {"ef": FIRST_EF}
+_WRITE_WAITS_S = (0.5, 2.0, 8.0, 30.0)
+_STALL_S = 3600
 # Strong waits for the server's next time tick, 200 ms; a version never changes once published.
 _BOUNDED = "Bounded"
 _OUTPUT = [field.name for field in fields(CoarseHit) if field.name != "coarse_score"]
@@ -84,10 +87,28 @@ class VectorStore:
                 return
         self._milvus.ask(lambda client: client.upsert(collection, rows, timeout=CALL_S))
 
-    def flush_and_load(self, collection: str, index_type: str) -> None:
-        """Make all rows durable, index and load them; returns when searches are fast and counts exact."""
+    @property
+    def version(self) -> str:
+        """What this Milvus says its version is."""
+        return self._milvus.ask(lambda client: str(client.get_server_version(timeout=CALL_S)))
+
+    def flush_and_load(
+        self, collection: str, index_type: str, params: IndexParams | None = None, stall_s: float = _STALL_S
+    ) -> None:
+        """Make all rows durable, index and load them; returns when searches are fast and counts exact.
+
+        Args:
+            collection: where.
+            index_type: one that this Milvus has.
+            params: of the index; None for those of a small collection.
+            stall_s: how long not one row more may get indexed.
+
+        Raises:
+            VectorStoreError: Milvus is away, refuses, or does not go on.
+        """
+        built_with = standard_params(index_type, 0) if params is None else params
         self._milvus.ask(lambda client: client.flush(collection, timeout=LOAD_S))
-        self._milvus.ask(lambda client: make_index(client, collection, index_type))
+        self._milvus.ask(lambda client: make_index(client, collection, index_type, built_with, stall_s))
         self._milvus.ask(lambda client: client.load_collection(collection, timeout=LOAD_S))
 
     def count(self, collection: str) -> int:
@@ -102,34 +123,57 @@ class VectorStore:
 
         return self._milvus.ask_loaded(collection, work)
 
-    def search(self, collection: str, queries_QD: np.ndarray, limit: int) -> list[list[CoarseHit]]:
+    def search(
+        self, collection: str, queries_QD: np.ndarray, limit: int, search: Mapping[str, int] = _SEARCH
+    ) -> list[list[CoarseHit]]:
         """The clips with the largest inner product, best first, a list a query.
 
         Args:
             collection: where.
             queries_QD: float32.
             limit: how many a query; fewer come when the collection holds fewer.
+            search: search parameters of the index (`AnnIndex.search`).
 
         Raises:
             VectorStoreError: Milvus is away, or has no such collection.
         """
-        answers = self._search(collection, queries_QD, limit, _OUTPUT)
+        answers = self._search(collection, queries_QD, limit, _OUTPUT, search)
         return [[_coarse_hit(found["entity"], found["distance"]) for found in answer] for answer in answers]
 
-    def search_frames(self, collection: str, text_D: np.ndarray, limit: int) -> list[FrameHit]:
+    def search_keys(
+        self, collection: str, queries_QD: np.ndarray, limit: int, search: Mapping[str, int]
+    ) -> list[list[str]]:
+        """The keys of the rows with the largest inner product, best first: clips, or frames as rows of their own.
+
+        Args:
+            collection: of clips or of frames.
+            queries_QD: float32.
+            limit: how many a query.
+            search: search parameters of the index.
+
+        Raises:
+            VectorStoreError: Milvus is away, or has no such collection.
+        """
+        answers = self._search(collection, queries_QD, limit, [], search)
+        return [[str(found.id) for found in answer] for answer in answers]
+
+    def search_frames(
+        self, collection: str, text_D: np.ndarray, limit: int, search: Mapping[str, int] = _SEARCH
+    ) -> list[FrameHit]:
         """The clips whose best frame is closest to a text, best first; ties by clip_id.
 
         Args:
             collection: one of frames.
             text_D: t, float32, unit.
             limit: how many clips; see `group_by_clip` for when fewer come.
+            search: search parameters of the index.
 
         Raises:
             VectorStoreError: Milvus is away, or has no such collection.
         """
 
         def best_frames(window: int) -> list[FrameHit]:
-            (answer,) = self._search(collection, text_D[None], window, ["clip_id"])
+            (answer,) = self._search(collection, text_D[None], window, ["clip_id"], search)
             return [FrameHit(found["entity"]["clip_id"], float(found["distance"])) for found in answer]
 
         return group_by_clip(best_frames, limit)
@@ -231,11 +275,11 @@ class VectorStore:
         return self._milvus.place
 
     def _search(
-        self, collection: str, queries_QD: np.ndarray, limit: int, output_fields: list[str]
-    ) -> list[list[dict[str, Any]]]:
-        params = {"metric_type": METRIC, "params": {"ef": max(_EF, 2 * limit)}}
+        self, collection: str, queries_QD: np.ndarray, limit: int, output_fields: list[str], search: Mapping[str, int]
+    ) -> list[list[Any]]:
+        params = {"metric_type": METRIC, "params": at_depth(search, limit)}
 
-        def work(client: MilvusClient) -> list[list[dict[str, Any]]]:
+        def work(client: MilvusClient) -> list[list[Any]]:
             answers = client.search(
                 collection,
                 data=list(np.ascontiguousarray(queries_QD, np.float32)),
@@ -259,4 +303,7 @@ def _may_pass(cause: BaseException | None) -> bool:
     if cause is None:
         return False
     text = str(cause).lower()
-    return is_away(cause) or any(word in text for word in ("timeout", "deadline", "rate limit", "not ready", "quota"))
+    return is_away(cause) or any(word in text for word in _BUSY)
+
+
+_BUSY = ("timeout", "deadline", "rate limit", "rate exceeds", "not ready", "quota", "memory", "too many")

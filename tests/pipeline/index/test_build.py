@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.index import build as build_module
 from pipeline.index.build_lock import only_build
 from pipeline.index.fine_store import FineStore
 from pipeline.index.frames_choice import choose_frames
@@ -397,10 +396,53 @@ def test_an_index_on_a_server_is_as_good_as_one_in_the_index(build, tables, inde
     vectors.close()
 
 
-def test_a_large_table_gets_a_graph(build, index, monkeypatch):
-    monkeypatch.setattr(build_module, "index_type_for", lambda rows: "HNSW" if rows == 12 else "FLAT")
-    build()
-    assert read_manifest(index, 1).index_type == "HNSW"
+def test_an_index_type_is_made_as_asked_for_and_its_recall_and_parameters_are_in_the_manifest(build, index):
+    said = []
+    build(index_type="HNSW", say=said.append)
+    manifest = read_manifest(index, 1)
+    for index_type, ann in ((manifest.index_type, manifest.ann), (manifest.frames.index_type, manifest.frames.ann)):
+        assert (index_type, ann.params, ann.search) == ("HNSW", {"M": 16, "efConstruction": 100}, {"ef": 200})
+        assert (ann.recall.queries, ann.recall.target, ann.recall.least) == (12, 0.95, 1)
+    assert (manifest.ann.recall.k, manifest.frames.ann.recall.k) == (12, 50)
+    assert any(
+        line.startswith("recall@12 of clips: 1.000 for own vectors and 1.000 for noisy ones, HNSW") for line in said
+    )
+
+
+def test_an_index_that_finds_too_little_is_not_kept_and_is_one_line(build, index, monkeypatch):
+    monkeypatch.setattr(VectorStore, "search_keys", lambda self, collection, queries, *rest: [["none"]] * len(queries))
+    with pytest.raises(VectorStoreError, match=r"^recall@12 of clips is 0.000 [^\n]*, below 0.95, with [^\n]*$"):
+        build()
+    assert folders(index) == []
+    assert collections(index) == []
+
+
+def test_search_parameters_are_raised_until_the_recall_is_good_enough(build, index, monkeypatch):
+    real = VectorStore.search_keys
+
+    def bad_below_800(self, collection, queries, limit, search):
+        return real(self, collection, queries, limit, search) if search["ef"] >= 800 else [["none"]] * len(queries)
+
+    monkeypatch.setattr(VectorStore, "search_keys", bad_below_800)
+    said = []
+    build(index_type="HNSW", frames="no", say=said.append)
+    assert read_manifest(index, 1).ann.search == {"ef": 800}
+    assert any("ef 800 (raised from ef 200 to reach 0.95)" in line for line in said)
+
+
+def test_an_index_type_that_this_milvus_has_not_is_wrong_usage_and_nothing_is_made(build, index):
+    with pytest.raises(UsageError, match=r"^Milvus milvus_lite\S* has no DISKANN index: [^\n]*IVF_SQ8$"):
+        build(index_type="DISKANN")
+    assert version_numbers(index) == []
+    assert collections(index) == []
+
+
+def test_a_clip_that_its_own_vector_does_not_find_fails_the_build(build, index, monkeypatch):
+    real = VectorStore.search
+    monkeypatch.setattr(VectorStore, "search", lambda self, *args: [hits[1:] for hits in real(self, *args)])
+    with pytest.raises(IndexCorruptError, match="is not found by its own vector"):
+        build()
+    assert collections(index) == []
 
 
 def test_the_schema_of_the_test_tables_is_the_real_one(tables, tmp_path, model):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.index import lite_owner
-from pipeline.index.collection_schema import FLAT
+from pipeline.index.index_choice import FLAT
 from pipeline.index.lite_owner import OWNER_FILE
 from pipeline.index.vector_store import VectorStore
 from schemas.errors import VectorStoreError

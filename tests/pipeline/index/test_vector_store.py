@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.index.collection_schema import FLAT, HNSW
+from pipeline.index.index_choice import FLAT, HNSW
 from pipeline.index.vector_store import VectorStore
 from schemas.errors import IndexCorruptError, UsageError, VectorStoreError
 from tests.pipeline.index.processes import OWN, running
