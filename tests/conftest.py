@@ -1,6 +1,13 @@
 """Fixtures that more than one folder needs: a real S3 server and a real Milvus server, one of each a test run."""
 
+import os
+
 import pytest
+
+# Here, before any library counts the cores: the tests run many processes on few cores, and there the threads of two
+# linear algebra libraries in each wait for one another longer than they compute.
+for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -66,12 +66,17 @@ class Handle:
 def answer(index, model, request):
     """What the ingress answers to one request."""
 
-    async def ask():
-        ingress = Ingress(ServeConfig(index=index), Handle(Encoder(model)), Handle(Reranker(index)))
+    async def ask(reranker):
+        ingress = Ingress(ServeConfig(index=index), Handle(Encoder(model)), Handle(reranker))
         await ingress._follower.look()
         return await ingress.search(request)
 
-    return asyncio.run(ask())
+    reranker = Reranker(index)
+    try:
+        return asyncio.run(ask(reranker))
+    finally:
+        # As Ray Serve does with a replica that ends: stores must not be closed wherever garbage happens to be collected.
+        reranker.__del__()
 
 
 @pytest.mark.parametrize("mode", [None, *RECALL_MODES])
