@@ -183,6 +183,6 @@ def test_the_service_takes_up_a_rollback_as_it_does_a_publish(world):
     try:
         assert asyncio.run(serve()) == [1, 2, 1, 2]
     finally:
-        # As Ray Serve does with a replica that ends: stores must not be closed wherever garbage happens to be collected.
+        # As Ray Serve does with a replica that ends. Stores must not be closed where garbage happens to be collected.
         reranker.__del__()
     assert live_manifest(index).version == 2

@@ -75,7 +75,7 @@ def answer(index, model, request):
     try:
         return asyncio.run(ask(reranker))
     finally:
-        # As Ray Serve does with a replica that ends: stores must not be closed wherever garbage happens to be collected.
+        # As Ray Serve does with a replica that ends. Stores must not be closed where garbage happens to be collected.
         reranker.__del__()
 
 
