@@ -24,6 +24,7 @@ from pipeline.index.milvus_connection import check_milvus
 from pipeline.index.milvus_rows import clip_rows, frame_rows
 from pipeline.index.naming import alias_name, collection_name, frames_name, index_id
 from pipeline.index.own_vectors import OWN_CLIPS, check_own_vectors
+from pipeline.index.recall_check import RecallCheck
 from pipeline.index.recall_sample import RecallSample, draw_sample
 from pipeline.index.unfinished import mark, remove, remove_unfinished, unmark
 from pipeline.index.vector_store import VectorStore
@@ -154,11 +155,14 @@ class _Build:
         """Make the collections: of clips, and of their frames if they are wanted."""
         dim = self._info.token_shape.dim
         self._vectors.create(self.collection, dim)
-        self._clips = CollectionWriter(self._vectors, self.collection, "clip_id", "clips", sample.coarse_SD)
+        target = self._config.recall_target
+        check = RecallCheck(sample.coarse_SD, target)
+        self._clips = CollectionWriter(self._vectors, self.collection, "clip_id", "clips", check)
         if with_frames:
             name = frames_name(self.collection)
             self._vectors.create_frames(name, dim)
-            self._frames = CollectionWriter(self._vectors, name, "frame_id", "frames", sample.frames_SD)
+            check = RecallCheck(sample.frames_SD, target)
+            self._frames = CollectionWriter(self._vectors, name, "frame_id", "frames", check)
 
     def write(self, tables: Store, *, masked: bool) -> list[FineShard]:
         """Write all clips into the shards and into Milvus, and their frames into Milvus."""
@@ -243,7 +247,7 @@ class _Build:
         """
         for part in filter(None, (self._clips, self._frames)):
             self._doing("measuring the recall")
-            part.measure(self._config.recall_target, say)
+            part.measure(say)
         ids = pa.chunked_array(self._clip_ids, pa.string())
         chosen = np.flatnonzero(pc.is_in(pa.array(sample.clip_ids), ids))[:OWN_CLIPS]
         self._sample = [sample.clip_ids[row] for row in chosen]

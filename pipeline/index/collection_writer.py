@@ -21,18 +21,17 @@ class CollectionWriter:
         collection: made already.
         key: its key column.
         what: its rows, in a word.
-        own_SD: some of its vectors, which its recall is measured with.
+        check: measures its recall.
     """
 
-    def __init__(self, vectors: VectorStore, collection: str, key: str, what: str, own_SD: np.ndarray) -> None:
+    def __init__(self, vectors: VectorStore, collection: str, key: str, what: str, check: RecallCheck) -> None:
         self.collection = collection
         self.rows = 0
         self.ann = AnnIndex()
         self._vectors = vectors
         self._key = key
         self._what = what
-        self._dim = own_SD.shape[1]
-        self._check = RecallCheck(own_SD)
+        self._check = check
         self._choice: IndexChoice
 
     @property
@@ -55,12 +54,14 @@ class CollectionWriter:
             UsageError: this Milvus has no such index.
             VectorStoreError: Milvus does not make it.
         """
-        choice = choose_index(config.index_type, self.rows, self._dim, config.index_memory_gb, self._vectors.version)
+        choice = choose_index(
+            config.index_type, self.rows, self._check.dim, config.index_memory_gb, self._vectors.version
+        )
         self._choice = choice
         doing(f"making the {choice.index_type} index of {self._what}")
         self._vectors.flush_and_load(self.collection, choice.index_type, choice.params, config.index_stall_s)
 
-    def measure(self, target: float, say: Callable[[str], None]) -> None:
+    def measure(self, say: Callable[[str], None]) -> None:
         """Raise the search parameters until the recall is good enough.
 
         Raises:
@@ -70,7 +71,7 @@ class CollectionWriter:
         def search(queries_QD: np.ndarray, limit: int, parameters: Mapping[str, int]) -> list[list[str]]:
             return self._vectors.search_keys(self.collection, queries_QD, limit, parameters)
 
-        self.ann, told = tune(self._check, search, self._choice, target, self._what)
+        self.ann, told = tune(self._check, search, self._choice, self._what)
         say(f"{told}; {self._choice.why}")
 
     def verify(self) -> int:

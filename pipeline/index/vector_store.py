@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from math import ceil
 from typing import Any, Self
 
 import numpy as np
@@ -72,10 +73,10 @@ class VectorStore:
         Raises:
             VectorStoreError: a vector is not finite, or Milvus does not take the rows even after some tries.
         """
-        for row in rows:
-            # Milvus Lite would take NaN, and from then on answer nonsense.
-            if not np.isfinite(row["v"]).all():
-                raise VectorStoreError(f"clip {row['clip_id']} has a vector that is not finite: extract its video anew")
+        # Milvus Lite would take NaN, and from then on answer nonsense.
+        if not np.isfinite(np.concatenate([row["v"] for row in rows])).all():
+            clip_id = next(row["clip_id"] for row in rows if not np.isfinite(row["v"]).all())
+            raise VectorStoreError(f"clip {clip_id} has a vector that is not finite: extract its video anew")
         for wait_s in _WRITE_WAITS_S:
             try:
                 self._milvus.ask(lambda client: client.upsert(collection, rows, timeout=CALL_S))
@@ -109,7 +110,9 @@ class VectorStore:
         built_with = standard_params(index_type, 0) if params is None else params
         self._milvus.ask(lambda client: client.flush(collection, timeout=LOAD_S))
         self._milvus.ask(lambda client: make_index(client, collection, index_type, built_with, stall_s))
-        self._milvus.ask(lambda client: client.load_collection(collection, timeout=LOAD_S))
+        # Milvus Lite makes its index only here.
+        wait_s = max(LOAD_S, ceil(stall_s))
+        self._milvus.ask(lambda client: client.load_collection(collection, timeout=wait_s))
 
     def count(self, collection: str) -> int:
         """Exact number of rows, all acknowledged writes included."""
