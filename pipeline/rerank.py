@@ -17,7 +17,12 @@ _RERANK_BLOCK = 64
 
 
 def rerank(
-    text_D: np.ndarray, hits: Sequence[CoarseHit], fine: FineStore, params: ScoringParams, threads: int = 1
+    text_D: np.ndarray,
+    hits: Sequence[CoarseHit],
+    fine: FineStore,
+    params: ScoringParams,
+    threads: int = 1,
+    tier: Tier = "all",
 ) -> Reranked:
     """Read the fine tokens of the candidates and score them.
 
@@ -27,6 +32,11 @@ def rerank(
         fine: where their tokens are.
         params: the model's scoring parameters.
         threads: that share the scoring; the scores do not depend on them.
+        tier: "frames" reads and scores no patches: S_wf, S_sf and S_vid as ever, and a clip's frames stand for its
+            patches in S_wp, as in an index with the codec `frames`. Less to read, and a little less exact.
+
+    Returns:
+        the scores, or the candidates whose records are holes.
 
     Raises:
         IndexCorruptError: a record is not that of the clip it was read for.
@@ -36,8 +46,8 @@ def rerank(
     read_ms = score_ms = 0.0
     for block in _blocks(hits):
         start = now()
-        records = fine.read([(hit.shard, hit.row) for hit in block])
-        _check_identity(block, records)
+        records = fine.read([(hit.shard, hit.row) for hit in block], tier)
+        holes |= _holes(block, records)
         read_ms += elapsed_ms(start)
         start = now()
         block_scores, block_best_s = _score(text_D, block, records, params, threads)

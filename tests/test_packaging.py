@@ -62,6 +62,9 @@ def test_every_dependency_is_pinned_once():
     pinned = [line.split("==")[0].lower().replace("_", "-") for line in lines]
     assert all("==" in line and "/" not in line for line in lines)
     assert len(set(pinned)) == len(pinned)
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    wanted = [
+        *project["dependencies"],
+        *(line for extra in project["optional-dependencies"].values() for line in extra),
+    ]
     names = {line.split(">=")[0].split("[")[0].lower().replace("_", "-") for line in wanted}
     assert names <= set(pinned)

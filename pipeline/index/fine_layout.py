@@ -1,8 +1,9 @@
 """Bytes of a fine shard: a header of 4096 bytes, then records of one size, one a clip.
 
 Header: magic, then JSON (format, codec, shape, record size, shard number), padded with zeros.
-Record: what its codec says (`pipeline/index/codecs`): frame times (float64, NaN for padding), tokens, mask, clip_id;
-padded to 64 bytes, so that a record begins on a cache line and its arrays are aligned.
+Record: what its codec says (`pipeline/index/codecs`), in two tiers. The frames tier: frame times (float64, NaN for
+padding), raw and temporal frames, mask, clip_id. Behind it the patches. Each tier is padded to 64 bytes, so that it
+begins on a cache line and its arrays are aligned.
 """
 
 import json
@@ -16,7 +17,7 @@ from schemas.tables import TokenShape
 
 HEADER_BYTES: Final = 4096
 MAGIC: Final = b"REELSIFT-FINE\n"
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 def record_dtype(shape: TokenShape, codec: str) -> np.dtype:

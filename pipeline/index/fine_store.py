@@ -1,38 +1,62 @@
-"""Reads fine tokens of clips by (shard, row): one positioned read a clip, from local disk."""
+"""Reads fine tokens of clips by (shard, row): one positioned read a clip, from local disk.
+
+A record has two tiers: the frames stand first, the patches behind them. A reader that scores by frames alone reads that
+much of each record.
+"""
 
 import os
 import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from models.stored_clips import StoredClips
+from pipeline.index.codecs.codec import Codec
 from pipeline.index.codecs.form import RecordBlock
 from pipeline.index.codecs.names import codec_of
 from pipeline.index.fine_cache import local_shards
 from pipeline.index.fine_layout import HEADER_BYTES, check_header
+from pipeline.index.positioned_reads import aligned_rows, fill
 from pipeline.storage import Store
 from schemas.errors import IndexCorruptError
 from schemas.manifest import FineShard, VersionManifest
 
+Tier = Literal["frames", "all"]
 _SPARE_FILES = 512
 
 
 @dataclass(frozen=True)
 class FineRecords:
-    """B clips; the arrays are views of one buffer, in the form of the codec.
+    """B clips; all arrays are views of the bytes that were read, in the form of the codec.
 
     Attributes:
-        clip_ids: what the records say they are; to be compared with what was asked for.
-        clips: the tokens, as they are scored.
-        frame_times_BF: float64 seconds, NaN for padding.
+        block: the bytes.
+        codec: what they are.
+        dim: D.
     """
 
-    clip_ids: list[str]
-    clips: StoredClips
-    frame_times_BF: np.ndarray
+    block: RecordBlock
+    codec: Codec
+    dim: int
+
+    @property
+    def clip_ids(self) -> list[str]:
+        """What the records say they are; to be compared with what was asked for."""
+        return [text.decode(errors="replace") for text in self.block.values("clip_id").tolist()]
+
+    @cached_property
+    def clips(self) -> StoredClips:
+        """The tokens, as they are scored."""
+        return self.codec.stored(self.block, self.dim)
+
+    @property
+    def frame_times_BF(self) -> np.ndarray:  # noqa: N802  (a tensor carries its axes in the name)
+        """Seconds, float64, NaN for padding."""
+        return self.block.values("frame_times")
 
 
 class FineStore:
@@ -49,10 +73,11 @@ class FineStore:
     """
 
     def __init__(self, version_store: Store, manifest: VersionManifest) -> None:
-        self._codec = codec_of(manifest.codec)
-        self._dtype = self._codec.record_dtype(manifest.token_shape)
+        codec = codec_of(manifest.codec)
+        self._codecs = {"all": codec, "frames": codec.frames_tier()}
+        self._dtypes = {tier: part.record_dtype(manifest.token_shape) for tier, part in self._codecs.items()}
         self._dim = manifest.token_shape.dim
-        self._shards = manifest.shards
+        self._rows_S = np.array([shard.clips for shard in manifest.shards], np.int64)
         self._files: list[int] = []
         self._paths = local_shards(version_store, manifest)
         _allow_files(len(self._paths))
@@ -64,24 +89,23 @@ class FineStore:
         except BaseException:
             self.close()
             raise
+        self._file_S = np.array(self._files, np.int32)
 
-    def read(self, addresses: Sequence[tuple[int, int]]) -> FineRecords:
+    def read(self, addresses: Sequence[tuple[int, int]], tier: Tier = "all") -> FineRecords:
         """The records at these (shard, row), in order.
+
+        Args:
+            addresses: any; the same one may come twice.
+            tier: "frames" leaves the patches on disk, and a clip's raw frames stand for its patches, as with the codec
+                `frames`.
 
         Raises:
             IndexCorruptError: there is no such record, or its file was cut since it was opened.
         """
-        size = self._dtype.itemsize
-        data = np.empty((len(addresses), size), np.uint8)
-        view = memoryview(data.data).cast("B") if len(addresses) else memoryview(b"")
-        for i, (shard, row) in enumerate(addresses):
-            self._read_into(view[i * size : (i + 1) * size], shard, row)
-        block = RecordBlock(data, self._dtype)
-        return FineRecords(
-            clip_ids=[text.decode(errors="replace") for text in block.values("clip_id").tolist()],
-            clips=self._codec.stored(block, self._dim),
-            frame_times_BF=block.values("frame_times"),
-        )
+        dtype = self._dtypes[tier]
+        data = aligned_rows(len(addresses), dtype.itemsize)
+        self._fill(data, addresses)
+        return FineRecords(RecordBlock(data, dtype), self._codecs[tier], self._dim)
 
     def close(self) -> None:
         """Close the files; no read may be under way."""
@@ -89,17 +113,27 @@ class FineStore:
         for file in files:
             os.close(file)
 
-    def _read_into(self, target: memoryview, shard: int, row: int) -> None:
-        if not 0 <= shard < len(self._files) or not 0 <= row < self._shards[shard].clips:
-            raise IndexCorruptError(
-                f"there is no row {row} in fine shard {shard}: Milvus and the shards disagree, build the index anew"
-            )
-        try:
-            got = os.preadv(self._files[shard], [target], HEADER_BYTES + row * len(target))
-        except OSError as error:
-            raise IndexCorruptError(f"cannot read {self._paths[shard]}: {error.strerror}") from error
-        if got != len(target):
+    def _fill(self, data: np.ndarray, addresses: Sequence[tuple[int, int]]) -> None:
+        size = self._dtypes["all"].itemsize
+        shard_N, row_N = np.array(addresses, np.int64).reshape(-1, 2).T
+        if len(data):
+            self._check(shard_N, row_N)
+        wrong = fill(data, self._file_S[shard_N], HEADER_BYTES + row_N * size)
+        for place, got in wrong.items():
+            shard, row = addresses[place]
+            if isinstance(got, OSError):
+                raise IndexCorruptError(f"cannot read {self._paths[shard]}: {got.strerror}") from got
             raise IndexCorruptError(f"{self._paths[shard]} ends before row {row}: restore it, or build the index anew")
+
+    def _check(self, shard_N: np.ndarray, row_N: np.ndarray) -> None:
+        known = shard_N.min() >= 0 and row_N.min() >= 0 and shard_N.max() < len(self._rows_S)
+        if known and (row_N < self._rows_S[shard_N]).all():
+            return
+        for shard, row in zip(shard_N.tolist(), row_N.tolist(), strict=True):
+            if not (0 <= shard < len(self._rows_S) and 0 <= row < self._rows_S[shard]):
+                raise IndexCorruptError(
+                    f"there is no row {row} in fine shard {shard}: Milvus and the shards disagree, build the index anew"
+                )
 
 
 def _open(path: Path, shard: FineShard) -> int:

@@ -1,6 +1,7 @@
 """A codec: the record of a clip, how it is written, and how its tokens are scored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -44,21 +45,25 @@ class Codec:
     frames: TokenForm
     patches: TokenForm | None
 
+    def frames_tier(self) -> Self:
+        """What a record begins with: all but the patches."""
+        return replace(self, patches=None)
+
     def record_dtype(self, shape: TokenShape) -> np.dtype:
-        """One record as a numpy type; its size is a multiple of 64, and its fields are aligned."""
+        """One record as a numpy type; its size is a multiple of 64, and its fields are aligned.
+
+        The fields of `frames_tier` stand first, at the same places.
+        """
         f, d = shape.frames, shape.dim
-        parts: list[Field] = [
+        front: list[Field] = [
             ("frame_times", "<f8", (f,)),
             *self.frames.fields(_FRAMES, f, d),
             *self.frames.fields(_TEMPORAL, f, d),
-            *(self.patches.fields(_PATCHES, f * shape.patches, d) if self.patches else []),
             ("mask", "u1", (f,)),
             ("clip_id", f"S{ID_BYTES}", ()),
         ]
-        # Wide numbers first: then each field begins at a multiple of its number's size.
-        parts.sort(key=lambda part: -np.dtype(part[1]).alignment)
-        used = np.dtype(parts).itemsize
-        return np.dtype([*parts, ("padding", f"V{-used % _ALIGN}", ())]) if used % _ALIGN else np.dtype(parts)
+        patches = self.patches.fields(_PATCHES, f * shape.patches, d) if self.patches else []
+        return np.dtype(_padded(_padded(_wide_first(front), "padding") + _wide_first(patches), "end"))
 
     def encode(self, tokens: ClipTokens, records_B: np.ndarray, *, masked: bool) -> None:
         """Fill the token fields and the mask of records.
@@ -87,3 +92,13 @@ class Codec:
             mask_BF=block.values("mask"),
             merged_BN=self.patches.merged(block, _PATCHES) if self.patches else None,
         )
+
+
+def _wide_first(fields: list[Field]) -> list[Field]:
+    """Then each field begins at a multiple of its number's size, if the first one begins at a multiple of 8."""
+    return sorted(fields, key=lambda field: -np.dtype(field[1]).alignment)
+
+
+def _padded(fields: list[Field], name: str) -> list[Field]:
+    rest = -np.dtype(fields).itemsize % _ALIGN
+    return [*fields, (name, f"V{rest}", ())] if rest else fields

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.index import positioned_reads
 from pipeline.index.fine_layout import HEADER_BYTES, record_dtype, shard_size
 from pipeline.index.fine_store import FineStore
 from pipeline.index.fine_writer import FineWriter
+from pipeline.index.hits import CoarseHit
+from pipeline.rerank import rerank
 from pipeline.storage import Store
 from schemas.errors import IndexCorruptError, StorageError
 from schemas.manifest import FINE_DIR, VersionManifest
@@ -138,6 +141,64 @@ def test_reads_of_many_threads_do_not_mix(opened, made):
         assert records.clip_ids == [made.clip_ids[i] for i in pick]
         expected = np.stack([made.tokens(made.clips[i], "frames") for i in pick])
         np.testing.assert_array_equal(records.clips.frames.inflated(), expected)
+
+
+@pytest.mark.parametrize("codec", ["fp16", "pooled-2"])
+def test_the_frames_tier_scores_as_the_codec_frames_would(tmp_path, made, codec):
+    text_D = np.random.default_rng(3).normal(size=TINY.dim).astype(np.float32)
+    text_D /= np.linalg.norm(text_D)
+    eye = tuple(map(tuple, np.eye(TINY.frames).tolist()))
+    scores = {}
+    for name, tier in ((codec, "frames"), ("frames", "all"), (codec, "all")):
+        manifest, addresses = write(tmp_path / name, table_of(made), name)
+        store = FineStore(Store(str(tmp_path / name)), manifest)
+        hits = [
+            CoarseHit(clip, "v", "u", 0.0, 1.0, *address, coarse_score=0.1)
+            for clip, address in zip(made.clip_ids, addresses, strict=True)
+        ]
+        params = ScoringParams(fusion=Fusion(), frame_mix=eye)
+        scores[name, tier] = rerank(text_D, hits, store, params, tier=tier).scores
+        store.close()
+    # The frames of fp16 are more exact than those of the codec `frames`, which are int8.
+    np.testing.assert_allclose(scores[codec, "frames"], scores["frames", "all"], atol=0.02 if codec == "fp16" else 0)
+    assert not np.allclose(scores[codec, "frames"], scores[codec, "all"], atol=0.05)
+
+
+def test_the_frames_tier_leaves_the_patches_on_disk(opened, made):
+    store, _, addresses = opened
+    records = store.read(addresses, "frames")
+    assert records.clip_ids == made.clip_ids
+    expected = np.stack([made.tokens(clip, "frames") for clip in made.clips])
+    np.testing.assert_array_equal(records.clips.frames.inflated(), expected)
+    assert records.clips.patches.count == TINY.frames
+
+
+def test_records_that_are_not_in_memory_are_the_same(opened, made, tmp_path):
+    store, manifest, addresses = opened
+    order = np.random.default_rng(5).permutation(len(addresses)).tolist() * 3
+    for shard in manifest.shards:
+        with (tmp_path / FINE_DIR / shard.name).open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    assert store.read([addresses[i] for i in order]).clip_ids == [made.clip_ids[i] for i in order]
+
+
+def test_a_file_system_that_cannot_tell_what_is_in_memory_gives_the_same_records(opened, made, monkeypatch):
+    store, _, addresses = opened
+    monkeypatch.setattr(positioned_reads, "_in_memory", lambda data, files, offsets, got: got.fill(0))
+    assert store.read(addresses).clip_ids == made.clip_ids
+
+
+def test_a_shard_that_cannot_be_read_is_named(opened, monkeypatch):
+    store, _, addresses = opened
+
+    def broken(*args):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "preadv", broken)
+    monkeypatch.setattr(positioned_reads, "_in_memory", lambda data, files, offsets, got: got.fill(0))
+    with pytest.raises(IndexCorruptError, match=r"^cannot read .*shard-00000.bin: Input/output error$"):
+        store.read(addresses)
 
 
 def test_no_address_gives_no_record(opened):

@@ -116,6 +116,25 @@ def test_patches_that_are_alike_lose_nothing_by_being_merged():
         torch.testing.assert_close(found, attended(full, None, tau), atol=2e-3, rtol=0)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_record_begins_with_its_frames_tier_byte_for_byte(name):
+    tokens = made()
+    whole, codec = encode(name, tokens), codec_of(name)
+    front = codec.frames_tier().record_dtype(SHAPE)
+    alone = np.zeros(CLIPS, front)
+    codec.frames_tier().encode(tokens, alone, masked=True)
+    assert [record.tobytes()[: front.itemsize] for record in whole] == [record.tobytes() for record in alone]
+    assert front.itemsize % 64 == 0
+
+
+def test_the_frames_tier_of_small_records_is_the_record_of_the_codec_frames():
+    tokens = made()
+    for name in ("int8", "1bit", "pooled-5"):
+        assert codec_of(name).frames_tier().record_dtype(SHAPE) == codec_of("frames").record_dtype(SHAPE)
+        size = codec_of("frames").record_dtype(SHAPE).itemsize
+        assert encode(name, tokens)[2].tobytes()[:size] == encode("frames", tokens)[2].tobytes()
+
+
 def test_few_tokens_are_their_own_clusters_and_none_have_none():
     tokens = unit(np.random.default_rng(0), 3, 8)
     centre, size = cluster(tokens, 5)
