@@ -1,10 +1,11 @@
-"""reelsift index: build, publish, roll back, list and remove versions of an index, and choose how they store tokens."""
+"""reelsift index: build, publish, update, roll back, list and remove versions, delete videos, and choose a codec."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from jobs.cli import EXIT_DONE, CommandParser, print_json, run_command
+from jobs.index_changes import change_parsers, delete, update
 from pipeline.index.versions import list_versions, publish, rollback
 from pipeline.storage import Store
 from schemas.codecs import CODECS
@@ -70,9 +71,10 @@ def parsers() -> dict[str, CommandParser]:
     gc.add_argument(
         "--dry-run", action="store_const", const=True, dest="dry_run", help="say what would go, and change nothing"
     )
-    for parser in (build, switch, show, back, gc):
+    renew, erase = change_parsers()
+    for parser in (build, switch, show, back, gc, renew, erase):
         parser.add_argument("--index", metavar="URI", help="folder or s3://bucket/prefix of the index")
-    found = (build, codecs, switch, back, show, gc)
+    found = (build, codecs, switch, back, renew, erase, show, gc)
     return {parser.prog.removeprefix("reelsift "): parser for parser in found}
 
 
@@ -84,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "codecs": _codecs,
         "publish": _publish,
         "rollback": _rollback,
+        "update": update,
+        "delete": delete,
         "list": _list,
         "gc": _gc,
     }

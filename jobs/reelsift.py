@@ -14,7 +14,7 @@ COMMANDS: Final = {
     "status": "how far an extraction is, and how its sources ended",
     "retry": "make quarantined sources pending again",
     "verify": "check that tables, and an index, are whole",
-    "index": "build, publish, roll back, list and remove versions of an index over the tables",
+    "index": "build, publish, update, roll back and remove versions of an index; delete videos",
     "search": "rank the clips of an index for a text",
     "serve": "answer searches over HTTP",
     "evaluate": "figures of a model on captioned videos: recall, cost, and a page that shows them",

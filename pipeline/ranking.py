@@ -28,12 +28,17 @@ class EncodedQuery:
 
 @dataclass(frozen=True)
 class Reranked:
-    """Final scores of the candidates in their order, the time of each one's best frame, and what it cost."""
+    """Final scores of the candidates in their order, the time of each one's best frame, and what it cost.
+
+    Where `holes` names candidates, which were deleted or replaced since they were found, nothing was scored: others are
+    to be found.
+    """
 
     scores: list[float]
     best_s: list[float | None]
     read_ms: float
     score_ms: float
+    holes: frozenset[str] = frozenset()
 
 
 def clean_query(text: str) -> str:

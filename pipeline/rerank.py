@@ -6,7 +6,7 @@ import numpy as np
 
 from models.reranking import score_pairs
 from models.token_sets import Pairs
-from pipeline.index.fine_store import FineRecords, FineStore
+from pipeline.index.fine_store import FineRecords, FineStore, Tier
 from pipeline.index.hits import CoarseHit
 from pipeline.ranking import Reranked, elapsed_ms, now
 from schemas.errors import IndexCorruptError
@@ -41,6 +41,7 @@ def rerank(
     Raises:
         IndexCorruptError: a record is not that of the clip it was read for.
     """
+    holes: set[str] = set()
     scores: list[float] = []
     best_s: list[float | None] = []
     read_ms = score_ms = 0.0
@@ -49,11 +50,15 @@ def rerank(
         records = fine.read([(hit.shard, hit.row) for hit in block], tier)
         holes |= _holes(block, records)
         read_ms += elapsed_ms(start)
+        if holes:
+            continue
         start = now()
         block_scores, block_best_s = _score(text_D, block, records, params, threads)
         scores += block_scores
         best_s += block_best_s
         score_ms += elapsed_ms(start)
+    if holes:
+        return Reranked([], [], round(read_ms, 3), round(score_ms, 3), frozenset(holes))
     return Reranked(scores, best_s, read_ms=round(read_ms, 3), score_ms=round(score_ms, 3))
 
 
@@ -73,13 +78,18 @@ def _blocks(hits: Sequence[CoarseHit]) -> Iterator[Sequence[CoarseHit]]:
         yield hits[start : start + _RERANK_BLOCK]
 
 
-def _check_identity(hits: Sequence[CoarseHit], records: FineRecords) -> None:
+def _holes(hits: Sequence[CoarseHit], records: FineRecords) -> set[str]:
+    """Clips whose records were zeroed since they were found; any other record than their own is an error."""
+    holes = set()
     for hit, found in zip(hits, records.clip_ids, strict=True):
-        if found != hit.clip_id:
+        if not found:
+            holes.add(hit.clip_id)
+        elif found != hit.clip_id:
             raise IndexCorruptError(
                 f"shard {hit.shard} row {hit.row} holds clip {found}, but Milvus names {hit.clip_id} there: "
                 "rebuild the index ('reelsift index build')"
             )
+    return holes
 
 
 def _score(

@@ -8,13 +8,13 @@ alone (`pipeline.query_encoding`), find candidates in the same way (`pipeline.re
 from typing import Self
 
 from models.eercf import EercfModel
+from pipeline.both_stages import find
 from pipeline.index.fine_store import FineStore
 from pipeline.index.vector_store import VectorStore
-from pipeline.index.versions import live_manifest, version_store
+from pipeline.index.versions import live_manifest, open_fine
 from pipeline.query_encoding import encode_query, load_version_model
 from pipeline.ranking import choose_recall, clean_query, elapsed_ms, now, ranked
-from pipeline.recall import recall
-from pipeline.rerank import rerank, warm_up
+from pipeline.rerank import warm_up
 from pipeline.storage import Store
 from schemas.manifest import VersionManifest
 from schemas.recall import RecallMode
@@ -49,7 +49,7 @@ class Searcher:
         index = Store(index_uri)
         manifest = live_manifest(index)
         model = load_version_model(manifest)
-        fine = FineStore(version_store(index, manifest.version), manifest)
+        manifest, fine = open_fine(index, manifest)
         try:
             warm_up(fine, manifest.scoring, manifest.token_shape.dim)
             return cls(manifest, model, VectorStore.open(manifest.milvus, index.root), fine)
@@ -76,8 +76,7 @@ class Searcher:
         begin = start = now()
         encoded = encode_query(self._model, query)
         encode_ms = elapsed_ms(start)
-        found = recall(self._vectors, self.manifest, encoded, mode, k, recall_k)
-        scored = rerank(encoded.text_D, found.candidates, self._fine, self.manifest.scoring)
+        found, scored = find(self._vectors, self._fine, self.manifest, encoded, mode, k, recall_k)
         return SearchResult(
             query=query,
             version=self.manifest.version,

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -170,17 +170,18 @@ def read_videos(store: Store, plan: Plan | None = None) -> pa.Table:
     return rows.filter(pa.array([current.get(video) == task for video, task in pairs], pa.bool_()))
 
 
-def iter_clips(store: Store, model_id: str) -> Iterator[pa.Table]:
+def iter_clips(store: Store, model_id: str, by_task: Mapping[str, list[str]] | None = None) -> Iterator[pa.Table]:
     """The clips of current, committed sources, a task at a time.
 
     Args:
         store: the tables.
         model_id: the model that all rows must come from.
+        by_task: the tasks, and the videos of each, that are wanted; None for all `current_videos`.
 
     Raises:
         StorageError: a committed task whose clips object is missing, or of another model.
     """
-    by_task = current_videos(store)
+    by_task = current_videos(store) if by_task is None else by_task
     for task in sorted(by_task):
         yield read_clips(store, task, by_task[task], model_id)
 

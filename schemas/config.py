@@ -177,6 +177,42 @@ class RollbackConfig(Config):
     version: int | None = Field(default=None, ge=1)
 
 
+class UpdateConfig(Config):
+    """Settings of `reelsift index update`; without a version it is the live one."""
+
+    tables: str = Field(min_length=1)
+    index: str = Field(min_length=1)
+    version: int | None = Field(default=None, ge=1)
+    shard_bytes: int = Field(default=256 << 20, ge=1 << 12)
+    batch_rows: int = Field(default=512, ge=1)
+
+
+class DeleteConfig(Config):
+    """Settings of `reelsift index delete`: the videos that any of the three names, and at least one.
+
+    Attributes:
+        tables: whose clips go.
+        index: from whose versions they go too.
+        video_id: ids.
+        uri: locations; * and ? stand for any text and any character.
+        where: conditions on the rows of the videos, which must all hold.
+        dry_run: say what would go, and change nothing.
+    """
+
+    tables: str = Field(min_length=1)
+    index: str = Field(min_length=1)
+    video_id: tuple[str, ...] = ()
+    uri: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _names_some(self) -> Self:
+        if not (self.video_id or self.uri or self.where):
+            raise ValueError("say which videos: --video-id, --uri or --where")
+        return self
+
+
 class GcConfig(Config):
     """Settings of `reelsift index gc`.
 

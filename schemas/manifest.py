@@ -20,7 +20,10 @@ IndexParams = dict[str, int | str]
 
 
 class FineShard(BaseModel):
-    """One immutable shard file of fixed-size records."""
+    """One immutable shard file of fixed-size records.
+
+    `clips` is how many records it has, `holes` how many of them are zeros: their clips were deleted or replaced.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,6 +31,7 @@ class FineShard(BaseModel):
     clips: int
     size_bytes: int
     sha256: str
+    holes: int = 0
 
 
 class RecallFigures(BaseModel):
@@ -85,7 +89,12 @@ class FramesCollection(BaseModel):
 
 
 class VersionManifest(BaseModel):
-    """One immutable version of an index. It is written last: a version without it was never built.
+    """One version of an index. It is written last: a version without it was never built.
+
+    An update or a delete replaces it by one of the next `revision`. The address of a clip, (shard, row), never moves:
+    shards are added behind the others, and a clip that goes leaves a hole. `clips`, `videos` and the rows of `frames`
+    are without the holes. `tasks_object` names the object beside this one that lists the tasks of the tables whose
+    clips are here; None for versions of older releases, which cannot be updated.
 
     `milvus` is the server's URI, or "lite" for the Milvus Lite directory inside INDEX; a token never stands here.
     `model` is what `models.registry.load_model` takes, `model_id` what the loaded model must prove to be.
@@ -98,6 +107,7 @@ class VersionManifest(BaseModel):
 
     format: int = 1
     version: int
+    revision: int = 1
     model: str
     model_id: str
     weights_sha256: str
@@ -118,7 +128,12 @@ class VersionManifest(BaseModel):
     shards: list[FineShard]
     tables: str
     sample: list[str] = []
+    tasks_object: str | None = None
     created_utc: str
+
+    def covers(self, shard: int, row: int) -> bool:
+        """Whether this revision has a record there; what an update is about to add has none yet."""
+        return 0 <= shard < len(self.shards) and 0 <= row < self.shards[shard].clips
 
     @property
     def frame_rows(self) -> int:

@@ -127,6 +127,43 @@ class GcSummary(Result):
     dry_run: bool
 
 
+class DeleteSummary(Result):
+    """What was deleted, or would be with `dry_run`.
+
+    Attributes:
+        uris: of the videos that were meant.
+        already: how many of them were deleted before.
+        clips: rows of the tables and of all versions together.
+        clips_in_tables: rows of the tables, superseded ones included.
+        clips_in_versions: by version, those that had any.
+        versions: that the index keeps.
+        unfinished_intent: with `dry_run`, whether a change has begun that the command would finish first.
+        dry_run: nothing was changed.
+    """
+
+    uris: list[str]
+    already: int
+    clips: int
+    clips_in_tables: int
+    clips_in_versions: dict[int, int]
+    versions: list[int]
+    unfinished_intent: bool
+    dry_run: bool
+
+
+class UpdateSummary(Result):
+    """What a version got and lost; `finished` is a change that was killed before and was ended first."""
+
+    version: int
+    revision: int
+    tasks: int
+    clips_added: int
+    clips_removed: int
+    clips: int
+    shards: int
+    finished: str | None
+
+
 class CodecFigures(Result):
     """One codec on a trial.
 

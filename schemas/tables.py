@@ -23,6 +23,7 @@ QUARANTINED: Final = "quarantined"
 STATUSES: Final = (DONE, FILTERED, QUARANTINED)
 
 NOT_MEDIA: Final = "not_media"
+DELETED: Final = "deleted"
 REASONS: Final = {
     NOT_MEDIA: "filtered: the name ends like text, a picture or a sidecar file",
     "bad_name": "the file name is not valid UTF-8, so no table can hold it; rename the file",
@@ -42,12 +43,13 @@ REASONS: Final = {
     "crash": "the decoder process died",
     "cpu": "decoding took more processor time than the limit and was ended",
     "memory": "decoding took more memory than the limit and was ended",
+    DELETED: "filtered: its clips were deleted on request; the file comes back only when it changes",
     "not_finite": "the model gave values that are not finite for this clip",
 }
 # What the storage, a limit or the machine may have caused: the same bytes can come out well another time.
 PASSING_REASONS: Final = ("missing", "unreadable", "too_large", "timeout", "crash", "cpu", "memory")
-# The next listing filters it again, or no table can name it.
-HOPELESS_REASONS: Final = (NOT_MEDIA, "bad_name")
+# The next listing filters it again, or no table can name it, or it was not to stay.
+HOPELESS_REASONS: Final = (NOT_MEDIA, "bad_name", DELETED)
 
 PLAN_SCHEMA: Final = pa.schema(
     [

@@ -18,6 +18,7 @@ from pipeline.index.collection_schema import METRIC
 from pipeline.index.collection_writer import CollectionWriter
 from pipeline.index.fine_layout import record_dtype
 from pipeline.index.fine_writer import FineWriter
+from pipeline.index.finish import finish
 from pipeline.index.frames_choice import choose_frames
 from pipeline.index.index_choice import check_index_type
 from pipeline.index.milvus_connection import check_milvus
@@ -26,11 +27,12 @@ from pipeline.index.naming import alias_name, collection_name, frames_name, inde
 from pipeline.index.own_vectors import OWN_CLIPS, check_own_vectors
 from pipeline.index.recall_check import RecallCheck
 from pipeline.index.recall_sample import RecallSample, draw_sample
+from pipeline.index.task_list import write_tasks
 from pipeline.index.unfinished import mark, remove, remove_unfinished, unmark
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import live_pointer, next_version, summary_of, version_store
 from pipeline.storage import Store
-from pipeline.tables import iter_clips, read_videos, require_info
+from pipeline.tables import current_videos, iter_clips, read_videos, require_info
 from pipeline.tables_model import model_of_tables
 from schemas.config import IndexConfig
 from schemas.errors import IndexCorruptError, ReelsiftError, StorageError
@@ -72,6 +74,7 @@ def build_index(
     sample = draw_sample(tables, info, config.recall_sample)
     with _opened(milvus, index) as vectors, only_build(index):
         check_index_type(config.index_type, vectors.version)
+        finish(index)
         remove_unfinished(index, milvus, vectors)
         version = next_version(index)
         build = _Build(index, version, vectors, info, config, lambda done, doing: progress(done, total, doing))
@@ -135,6 +138,8 @@ class _Build:
         self._info = info
         self._config = config
         self._progress = progress
+        # Once, so that the list of tasks and what is read of them cannot differ while an extraction goes on.
+        self._tasks = current_videos(Store(config.tables))
         self._clip_ids: list[pa.Array] = []
         self._clips_a_video: Counter[str] = Counter()
         self._clips: CollectionWriter
@@ -170,7 +175,7 @@ class _Build:
             settings = (self._info.token_shape, self._config.codec, self._config.shard_bytes)
             writer = FineWriter(folder, *settings, finished, masked=masked)
             try:
-                for table in iter_clips(tables, self._info.model_id):
+                for table in iter_clips(tables, self._info.model_id, self._tasks):
                     self._write_task(table, writer)
                 return writer.close()
             finally:
@@ -282,6 +287,7 @@ class _Build:
             shards=shards,
             tables=tables.root,
             sample=self._sample,
+            tasks_object=write_tasks(self._store, 1, self._tasks),
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 

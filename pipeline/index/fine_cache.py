@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,18 +32,14 @@ def local_shards(version_store: Store, manifest: VersionManifest) -> list[Path]:
     if not version_store.is_remote:
         folder = Path(version_store.path(FINE_DIR))
         return [folder / shard.name for shard in manifest.shards]
-    folder = cache_root() / "fine" / _key(version_store, manifest)
+    folder = cache_root() / "fine" / hashlib.sha256(version_store.root.encode()).hexdigest()[:24]
     try:
         with _only_one(folder), ThreadPoolExecutor(_FETCH_THREADS) as pool:
-            return list(pool.map(lambda shard: _fetch(version_store, shard, folder), manifest.shards))
+            paths = list(pool.map(lambda shard: _fetch(version_store, shard, folder), manifest.shards))
+            _forget_others(folder, {path.parent.name for path in paths})
+            return paths
     except OSError as error:
         raise StorageError(f"cannot write the cache {folder}: {error.strerror}; set {CACHE_VARIABLE}") from error
-
-
-def _key(version_store: Store, manifest: VersionManifest) -> str:
-    # The checksums are part of it: a version number that is used again never meets the old copies.
-    parts = [version_store.root, *(shard.sha256 for shard in manifest.shards)]
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:24]
 
 
 @contextmanager
@@ -54,14 +51,23 @@ def _only_one(folder: Path) -> Iterator[None]:
         yield
 
 
+def _forget_others(folder: Path, wanted: set[str]) -> None:
+    """Remove copies of earlier revisions: they hold what was deleted. Who has one open keeps it until it closes it."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name not in wanted:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _fetch(version_store: Store, shard: FineShard, folder: Path) -> Path:
-    path = folder / shard.name
+    # The checksum is part of the path: a version number that is used again, or a later revision, meets no old copy.
     # A name without "unchecked" is only given to what was checked.
+    path = folder / shard.sha256[:16] / shard.name
     if path.exists() and path.stat().st_size == shard.size_bytes:
         return path
-    unchecked = folder / f"{shard.name}.unchecked"
+    unchecked = path.with_name(f"{shard.name}.unchecked")
     source = version_store.path(f"{FINE_DIR}/{shard.name}")
     try:
+        path.parent.mkdir(exist_ok=True)
         version_store.download(f"{FINE_DIR}/{shard.name}", unchecked)
         with unchecked.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

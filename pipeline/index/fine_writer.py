@@ -30,6 +30,7 @@ class FineWriter:
         shard_bytes: a shard is closed before it would exceed this; it holds one clip at least.
         finished: called with each complete shard file, for example to upload it.
         masked: whether the model keeps padded frames out of every score (`Fusion.masked`); codecs that merge need it.
+        first: number of the first shard.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class FineWriter:
         finished: Callable[[Path], None] = lambda path: None,
         *,
         masked: bool = True,
+        first: int = 0,
     ) -> None:
         self._folder = folder
         self._shape = shape
         self._codec = codec_of(codec)
         self._masked = masked
+        self._first = first
         record_bytes = self._codec.record_dtype(shape).itemsize
         self._capacity = max(1, (shard_bytes - HEADER_BYTES) // record_bytes)
         self._finished = finished
@@ -75,7 +78,7 @@ class FineWriter:
                     self._finish()
                 room = self._capacity - self._rows
                 now, records = records[:room], records[room:]
-                addresses += [(len(self._shards), self._rows + i) for i in range(len(now))]
+                addresses += [(self._number, self._rows + i) for i in range(len(now))]
                 self._write(now.tobytes())
                 self._rows += len(now)
         return addresses
@@ -92,14 +95,18 @@ class FineWriter:
             self._file.close()
             self._file = None
 
+    @property
+    def _number(self) -> int:
+        return self._first + len(self._shards)
+
     def _name(self) -> str:
-        return f"shard-{len(self._shards):05d}.bin"
+        return f"shard-{self._number:05d}.bin"
 
     def _write(self, data: bytes) -> None:
         try:
             if self._file is None:
                 self._file = (self._folder / f".{self._name()}.part").open("wb")
-                self._put(header(self._shape, self._codec.name, len(self._shards)))
+                self._put(header(self._shape, self._codec.name, self._number))
             self._put(data)
         except OSError as error:
             raise StorageError(f"cannot write {self._folder / self._name()}: {error.strerror}") from error

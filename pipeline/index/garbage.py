@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pipeline.index.build_lock import only_build, only_switch
+from pipeline.index.finish import finish
+from pipeline.index.intent import refuse_unfinished
 from pipeline.index.lite_owner import DATA_DIR
 from pipeline.index.naming import IDENTITY, alias_name, index_id
 from pipeline.index.unfinished import MARKER, drop_both, mark, read_marker, remove_files
@@ -28,7 +30,7 @@ from schemas.errors import IndexCorruptError, IndexMissingError, VectorStoreErro
 from schemas.manifest import FINE_DIR, LITE, MANIFEST, VersionManifest
 from schemas.results import GcSummary
 
-_SHARD = re.compile(r"shard-\d+\.bin")
+_SHARD = re.compile(r"shard-\d+(\.r\d+)?\.bin")
 
 
 def collect_garbage(index: Store, keep: int, *, dry_run: bool = False) -> GcSummary:
@@ -49,6 +51,10 @@ def collect_garbage(index: Store, keep: int, *, dry_run: bool = False) -> GcSumm
     if not index.exists(IDENTITY):
         raise IndexMissingError(f"{index.root} holds no index: there is nothing to remove")
     with only_build(index), _milvuses(index) as milvuses:
+        if dry_run:
+            refuse_unfinished(index)
+        else:
+            finish(index)
         with only_switch(index):
             garbage = _find(index, keep, milvuses)
             summary = _summary(index, garbage, dry_run=dry_run)

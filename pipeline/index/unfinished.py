@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from pipeline.index.naming import frames_name
+from pipeline.index.task_list import is_task_list
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import folder_numbers, version_store
 from pipeline.storage import Store
@@ -74,12 +75,20 @@ def remove_files(store: Store) -> None:
     if store.is_remote:
         for name in store.names(FINE_DIR):
             store.delete(f"{FINE_DIR}/{name}")
+        _remove_lists(store)
         store.delete(MARKER)
         return
     shutil.rmtree(store.path(FINE_DIR), ignore_errors=True)
+    _remove_lists(store)
     store.delete(MARKER)
     with contextlib.suppress(OSError):
         Path(store.root).rmdir()
+
+
+def _remove_lists(store: Store) -> None:
+    for name in store.names(""):
+        if is_task_list(name):
+            store.delete(name)
 
 
 def _drop(index: Store, collection: str, there: str, milvus: str, vectors: VectorStore) -> None:

@@ -21,7 +21,7 @@ from pipeline.index.hits import CoarseHit, FrameHit
 from pipeline.index.index_choice import FIRST_EF, at_depth, standard_params
 from pipeline.index.milvus_client import is_away
 from pipeline.index.milvus_connection import LOAD_S, MilvusConnection
-from schemas.errors import IndexCorruptError, VectorStoreError
+from schemas.errors import VectorStoreError
 from schemas.manifest import IndexParams
 
 # What a search passes on that is told nothing else: other indexes than a graph pass over it.
@@ -87,6 +87,40 @@ class VectorStore:
             else:
                 return
         self._milvus.ask(lambda client: client.upsert(collection, rows, timeout=CALL_S))
+
+    def delete(self, collection: str, keys: list[str]) -> None:
+        """Remove rows by their primary keys; those that are not there are no error."""
+        self._milvus.ask_loaded(collection, lambda client: client.delete(collection, ids=keys, timeout=CALL_S))
+
+    def flush(self, collection: str) -> None:
+        """Make all that was written or removed durable."""
+        self._milvus.ask(lambda client: client.flush(collection, timeout=LOAD_S))
+
+    def rows(
+        self, collection: str, expression: str, columns: list[str], limit: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Rows by a condition, all acknowledged writes included.
+
+        Args:
+            collection: where.
+            expression: a filter of Milvus, made of nothing that a user typed.
+            columns: wanted.
+            limit: of rows; all come without it.
+        """
+        most = {} if limit is None else {"limit": limit}
+
+        def work(client: MilvusClient) -> list[dict[str, Any]]:
+            found = client.query(
+                collection,
+                filter=expression,
+                output_fields=columns,
+                consistency_level="Strong",
+                timeout=CALL_S,
+                **most,
+            )
+            return list(found)
+
+        return self._milvus.ask_loaded(collection, work)
 
     @property
     def version(self) -> str:
@@ -184,13 +218,14 @@ class VectorStore:
     def look_up(self, collection: str, clip_ids: Sequence[str], query_D: np.ndarray) -> list[CoarseHit]:
         """Clips by their ids, in that order, each with the score that a search for `query_D` gives it.
 
+        Those that the collection does not have, since they were deleted a moment ago, are left out.
+
         Args:
             collection: one of clips.
             clip_ids: any, each once.
             query_D: float32.
 
         Raises:
-            IndexCorruptError: the collection has no such clip.
             VectorStoreError: Milvus is away, or has no such collection.
         """
         if not clip_ids:
@@ -202,12 +237,9 @@ class VectorStore:
             return list(rows)
 
         found = {row["clip_id"]: row for row in self._milvus.ask_loaded(collection, work)}
-        for clip_id in clip_ids:
-            if clip_id not in found:
-                raise IndexCorruptError(
-                    f"Milvus ({self.place}) has frames of clip {clip_id}, but no such clip in {collection}: build anew"
-                )
-        rows = [found[clip_id] for clip_id in clip_ids]
+        rows = [found[clip_id] for clip_id in clip_ids if clip_id in found]
+        if not rows:
+            return []
         scores = np.array([row["v"] for row in rows], np.float32) @ query_D
         return [_coarse_hit(row, score) for row, score in zip(rows, scores, strict=True)]
 

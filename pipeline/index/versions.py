@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.index.build_lock import only_switch
 from pipeline.index.fine_store import FineStore
+from pipeline.index.intent import refuse_unfinished
 from pipeline.index.vector_store import VectorStore
 from pipeline.storage import Store
 from schemas.errors import IndexCorruptError, IndexMissingError
@@ -118,6 +119,24 @@ def live_manifest(index: Store) -> VersionManifest:
     )
 
 
+def open_fine(index: Store, manifest: VersionManifest) -> tuple[VersionManifest, FineStore]:
+    """The fine store of a version, with its newest revision if an update or a delete has taken shards away meanwhile.
+
+    Raises:
+        IndexMissingError: the version is gone.
+        IndexCorruptError: its files are not what its manifest says.
+        StorageError: they cannot be fetched.
+    """
+    while True:
+        try:
+            return manifest, FineStore(version_store(index, manifest.version), manifest)
+        except IndexCorruptError:
+            newest = read_manifest(index, manifest.version)
+            if newest.revision == manifest.revision:
+                raise
+            manifest = newest
+
+
 def list_versions(index: Store) -> list[IndexSummary]:
     """All complete versions, in order."""
     pointer = live_pointer(index)
@@ -188,6 +207,7 @@ def rollback(index: Store, version: int | None = None) -> RollbackSummary:
 
 
 def _switch(index: Store, version: int) -> IndexSummary:
+    refuse_unfinished(index)
     manifest = read_manifest(index, version)
     pointer = live_pointer(index)
     if pointer and pointer.version == version:

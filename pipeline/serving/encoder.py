@@ -37,7 +37,7 @@ class TextEncoder:
     def __init__(self, index_uri: str, max_batch: int, wait_s: float) -> None:
         torch.set_num_threads(1)
         self._index = Store(index_uri)
-        self._models: VersionCache[EercfModel] = VersionCache(self._load, lambda _: None)
+        self._models: VersionCache[int, EercfModel] = VersionCache(self._load, lambda _: None)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="encode")
         batched: Any = self._batched
         batched.set_max_batch_size(max_batch)

@@ -15,7 +15,7 @@ from pipeline.serving.envelope import App, Envelope
 from pipeline.serving.errors import INVALID_REQUEST, Failure, FailureError, failure
 from pipeline.serving.follower import Follower
 from pipeline.serving.http_app import build_app
-from pipeline.serving.messages import Answer, Encoded
+from pipeline.serving.messages import Answer, Encoded, VersionKey, key_of
 from pipeline.storage import Store
 from schemas.config import ServeConfig
 from schemas.errors import UsageError
@@ -74,17 +74,17 @@ class Ingress:
         self._in_flight += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._search(manifest.version, request, mode)
+                return await self._search(key_of(manifest), request, mode)
         finally:
             self._in_flight -= 1
 
-    async def _search(self, version: int, request: SearchRequest, mode: RecallMode) -> SearchResult:
+    async def _search(self, key: VersionKey, request: SearchRequest, mode: RecallMode) -> SearchResult:
         begin = now()
-        encoded: Encoded = await _call(self._encoder.encode, version, request.query)
-        answer: Answer = await _call(self._reranker.answer, version, encoded.vectors, request.k, request.recall_k, mode)
+        encoded: Encoded = await _call(self._encoder.encode, key.version, request.query)
+        answer: Answer = await _call(self._reranker.answer, key, encoded.vectors, request.k, request.recall_k, mode)
         timings_ms = {"encode": encoded.encode_ms, **answer.timings_ms, "total": elapsed_ms(begin)}
         return SearchResult(
-            query=request.query, version=version, recall=mode, hits=answer.hits, timings_ms=timings_ms, degraded=[]
+            query=request.query, version=key.version, recall=mode, hits=answer.hits, timings_ms=timings_ms, degraded=[]
         )
 
     async def index(self) -> IndexInfo:
@@ -101,11 +101,11 @@ class Ingress:
     async def _prepare(self, manifest: VersionManifest) -> None:
         await asyncio.gather(
             _call(self._encoder.warm, manifest.version),
-            _call(self._reranker.warm, manifest.version),
+            _call(self._reranker.warm, key_of(manifest)),
         )
 
     async def _check(self, manifest: VersionManifest) -> None:
-        await _call(self._reranker.check, manifest.version)
+        await _call(self._reranker.check, key_of(manifest))
 
 
 def _mode(asked: RecallMode | None, manifest: VersionManifest) -> RecallMode:

@@ -1,9 +1,23 @@
 """What the deployments answer the ingress. Free of torch, which the ingress does not load."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.ranking import EncodedQuery
+from schemas.manifest import VersionManifest
 from schemas.results import SearchHit
+
+
+class VersionKey(NamedTuple):
+    """What a replica opens: a version, as one revision of its manifest describes it."""
+
+    version: int
+    revision: int
+
+
+def key_of(manifest: VersionManifest) -> VersionKey:
+    """The key of a manifest."""
+    return VersionKey(manifest.version, manifest.revision)
 
 
 @dataclass(frozen=True)

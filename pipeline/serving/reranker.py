@@ -14,13 +14,14 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from pipeline.both_stages import find
 from pipeline.index.fine_store import FineStore
 from pipeline.index.vector_store import VectorStore
-from pipeline.index.versions import read_manifest, version_store
+from pipeline.index.versions import open_fine, read_manifest
 from pipeline.ranking import EncodedQuery, choose_recall, ranked
 from pipeline.recall import recall
-from pipeline.rerank import rerank, warm_up
-from pipeline.serving.messages import Answer
+from pipeline.rerank import warm_up
+from pipeline.serving.messages import Answer, VersionKey
 from pipeline.serving.version_cache import VersionCache
 from pipeline.storage import Store
 from schemas.manifest import VersionManifest
@@ -63,11 +64,11 @@ class Reranker:
     def __del__(self) -> None:
         self._versions.close()
 
-    async def warm(self, version: int) -> None:
+    async def warm(self, version: VersionKey) -> None:
         """Open the stores of a version, so that no query has to wait for it."""
         await self._in_thread(self._warm, version)
 
-    async def check(self, version: int) -> None:
+    async def check(self, version: VersionKey) -> None:
         """Prove that Milvus answers.
 
         Raises:
@@ -75,7 +76,9 @@ class Reranker:
         """
         await self._in_thread(self._check, version)
 
-    async def answer(self, version: int, encoded: EncodedQuery, k: int, recall_k: int, mode: RecallMode) -> Answer:
+    async def answer(
+        self, version: VersionKey, encoded: EncodedQuery, k: int, recall_k: int, mode: RecallMode
+    ) -> Answer:
         """The k best clips of one version for one text.
 
         Raises:
@@ -88,16 +91,17 @@ class Reranker:
     async def _in_thread(self, work: Callable[..., _T], *args: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
 
-    def _answer(self, version: int, encoded: EncodedQuery, k: int, recall_k: int, mode: RecallMode) -> Answer:
+    def _answer(self, version: VersionKey, encoded: EncodedQuery, k: int, recall_k: int, mode: RecallMode) -> Answer:
         with self._versions.hold(version) as opened:
             # Ray hands arrays over read-only, and torch warns of each such one.
             query = EncodedQuery(np.array(encoded.text_D), np.array(encoded.query_D))
-            found = recall(opened.vectors, opened.manifest, query, mode, k, recall_k)
-            scored = rerank(query.text_D, found.candidates, opened.fine, opened.manifest.scoring, self._score_threads)
+            found, scored = find(
+                opened.vectors, opened.fine, opened.manifest, query, mode, k, recall_k, self._score_threads
+            )
         timings_ms = {**found.timings_ms, "read": scored.read_ms, "score": scored.score_ms}
         return Answer(ranked(found.hits, scored, k), timings_ms)
 
-    def _warm(self, version: int) -> None:
+    def _warm(self, version: VersionKey) -> None:
         with self._versions.hold(version) as opened:
             # The first search makes Milvus load the collections.
             nothing_D = np.zeros(opened.manifest.token_shape.dim, np.float32)
@@ -105,13 +109,13 @@ class Reranker:
             query, mode = EncodedQuery(nothing_D, nothing_D), choose_recall(None, opened.manifest)
             recall(opened.vectors, opened.manifest, query, mode, k=1, recall_k=1)
 
-    def _check(self, version: int) -> None:
+    def _check(self, version: VersionKey) -> None:
         with self._versions.hold(version) as opened:
             opened.vectors.resolve_alias(opened.manifest.alias)
 
-    def _open(self, version: int) -> Opened:
-        manifest = read_manifest(self._index, version)
-        fine = FineStore(version_store(self._index, version), manifest)
+    def _open(self, key: VersionKey) -> Opened:
+        # A later revision than the one asked for may be there by now, and serves as well.
+        manifest, fine = open_fine(self._index, read_manifest(self._index, key.version))
         try:
             return Opened(manifest, VectorStore.open(manifest.milvus, self._index.root), fine)
         except BaseException:

@@ -1,16 +1,17 @@
 """What a replica holds of each index version: loaded at first use, closed when newer ones replaced it."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+_K = TypeVar("_K", bound=Hashable)
 _T = TypeVar("_T")
 
 
-class VersionCache(Generic[_T]):
-    """Values by version number, safe for threads.
+class VersionCache(Generic[_K, _T]):
+    """Values by version, safe for threads. A key is a number, or more where a version has revisions.
 
     The newest `keep` versions in order of last use stay; an older one goes as soon as no one holds it. A load
     that fails is tried again by the next caller.
@@ -21,23 +22,23 @@ class VersionCache(Generic[_T]):
         keep: how many versions stay.
     """
 
-    def __init__(self, load: Callable[[int], _T], close: Callable[[_T], None], keep: int = 2) -> None:
+    def __init__(self, load: Callable[[_K], _T], close: Callable[[_T], None], keep: int = 2) -> None:
         self._load = load
         self._close = close
         self._keep = keep
         self._lock = threading.Lock()
-        self._values: dict[int, Future[_T]] = {}  # in order of last use
-        self._holders: dict[int, int] = {}
+        self._values: dict[_K, Future[_T]] = {}  # in order of last use
+        self._holders: dict[_K, int] = {}
 
     @contextmanager
-    def hold(self, version: int) -> Iterator[_T]:
+    def hold(self, version: _K) -> Iterator[_T]:
         """The value of a version; it stays open inside the `with`."""
         try:
             yield self._enter(version)
         finally:
             self._leave(version)
 
-    def versions(self) -> list[int]:
+    def versions(self) -> list[_K]:
         """The versions held now, the last used one last."""
         with self._lock:
             return list(self._values)
@@ -49,7 +50,7 @@ class VersionCache(Generic[_T]):
         for value in values:
             self._release(value)
 
-    def _enter(self, version: int) -> _T:
+    def _enter(self, version: _K) -> _T:
         with self._lock:
             self._holders[version] = self._holders.get(version, 0) + 1
             future = self._values.pop(version, None)
@@ -61,7 +62,7 @@ class VersionCache(Generic[_T]):
             self._fill(version, future)
         return future.result()
 
-    def _fill(self, version: int, future: "Future[_T]") -> None:
+    def _fill(self, version: _K, future: "Future[_T]") -> None:
         try:
             future.set_result(self._load(version))
         except BaseException as error:
@@ -71,7 +72,7 @@ class VersionCache(Generic[_T]):
             future.set_exception(error)
             raise
 
-    def _leave(self, version: int) -> None:
+    def _leave(self, version: _K) -> None:
         with self._lock:
             self._holders[version] -= 1
             if not self._holders[version]:

@@ -1,4 +1,7 @@
-"""The published version of an index against the tables: the same clips, the right bytes, the right addresses."""
+"""The published version of an index against the tables: the same clips, the right bytes, the right addresses.
+
+Of the other versions that are kept: that nothing of a deleted video is in them, neither in Milvus nor in the shards.
+"""
 
 import hashlib
 import tempfile
@@ -9,9 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.index.fine_layout import HEADER_BYTES, check_header, record_dtype
+from pipeline.index.intent import describe, read_intent
 from pipeline.index.unfinished import MARKER
 from pipeline.index.vector_store import VectorStore
-from pipeline.index.versions import folder_numbers, live_manifest, version_store
+from pipeline.index.version_rows import VersionRows
+from pipeline.index.versions import folder_numbers, live_manifest, read_manifest, version_numbers, version_store
 from pipeline.storage import Store
 from pipeline.verify.report import Findings
 from schemas.errors import IndexCorruptError, StorageError
@@ -46,14 +51,40 @@ def check_index(index: Store, info: TablesInfo, found: Findings) -> int | None:
         made, now = getattr(manifest, name), getattr(info, name)
         if made != now:
             found.problems.append(f"index version {manifest.version}: {name} is {made}, that of the tables {now}")
-    addresses = _check_shards(version_store(index, manifest.version), manifest, found)
+    if intent := read_intent(index):
+        found.problems.append(describe(index, intent))
+    addresses = _check_version(index, manifest, found)
     if addresses is not None:
         _check_ids(manifest, addresses, found)
-    _check_milvus(index, manifest, addresses, found)
-    for number in folder_numbers(index):
-        if version_store(index, number).exists(MARKER):
-            found.orphans.append(f"{VERSIONS_DIR}/{number}: a build that was killed or is under way")
+    if found.deleted:
+        _check_others(index, manifest.version, found)
+    found.orphans += [
+        f"{VERSIONS_DIR}/{number}: a build that was killed or is under way"
+        for number in folder_numbers(index)
+        if version_store(index, number).exists(MARKER)
+    ]
     return manifest.version
+
+
+def _check_others(index: Store, live: int, found: Findings) -> None:
+    """Equal ids in shards and Milvus, and no deleted video in Milvus: then there is none in the shards either."""
+    for number in version_numbers(index):
+        if number != live:
+            _check_version(index, read_manifest(index, number), found)
+
+
+def _check_version(index: Store, manifest: VersionManifest, found: Findings) -> dict[str, tuple[int, int]] | None:
+    store = version_store(index, manifest.version)
+    addresses = _check_shards(store, manifest, found)
+    _check_milvus(index, manifest, addresses, found)
+    wanted = {shard.name for shard in manifest.shards}
+    for name in store.names(FINE_DIR):
+        if name not in wanted:
+            found.problems.append(
+                f"{VERSIONS_DIR}/{manifest.version}/{FINE_DIR}/{name}: no shard of its manifest, and may hold what was "
+                "deleted: remove it"
+            )
+    return addresses
 
 
 def _check_shards(store: Store, manifest: VersionManifest, found: Findings) -> dict[str, tuple[int, int]] | None:
@@ -69,7 +100,11 @@ def _check_shards(store: Store, manifest: VersionManifest, found: Findings) -> d
             found.problems.append(f"{name}: {error}")
             whole = False
             continue
+        if (holes := clips.count("")) != shard.holes:
+            found.problems.append(f"{name}: it has {holes} holes, its manifest says {shard.holes}")
         for row, clip in enumerate(clips):
+            if not clip:
+                continue
             if clip in addresses:
                 found.problems.append(f"{name} row {row}: clip {clip} is at {addresses[clip]} too")
             addresses[clip] = (number, row)
@@ -94,7 +129,7 @@ def _local(store: Store, shard: FineShard) -> Iterator[Path]:
 
 
 def _read_shard(path: Path, number: int, shard: FineShard, manifest: VersionManifest) -> list[str]:
-    """The clip ids of a shard, in order, after its bytes have proven right."""
+    """The clip ids of a shard, in order, after its bytes have proven right; "" for a hole."""
     dtype = record_dtype(manifest.token_shape, manifest.codec)
     chunk = max(1, _CHUNK_BYTES // dtype.itemsize) * dtype.itemsize
     digest = hashlib.sha256()
@@ -105,8 +140,7 @@ def _read_shard(path: Path, number: int, shard: FineShard, manifest: VersionMani
             digest.update(head)
             while data := file.read(chunk):
                 digest.update(data)
-                records = np.frombuffer(data, dtype, len(data) // dtype.itemsize)
-                ids += [text.decode(errors="replace") for text in records["clip_id"].tolist()]
+                ids += _ids(data, dtype)
     except FileNotFoundError:
         raise IndexCorruptError("is missing: restore it, or build the index anew") from None
     except OSError as error:
@@ -117,6 +151,16 @@ def _read_shard(path: Path, number: int, shard: FineShard, manifest: VersionMani
         )
     check_header(head, manifest.token_shape, manifest.codec, number, shard.name)
     return ids
+
+
+def _ids(data: bytes, dtype: np.dtype) -> list[str]:
+    records = np.frombuffer(data, dtype, len(data) // dtype.itemsize)
+    ids = [text.decode(errors="replace") for text in records["clip_id"].tolist()]
+    # A record without a name that is not all zeros is no hole: something of a clip is still in it.
+    return [
+        clip or ("a hole that is not empty" if records[row].tobytes().strip(b"\0") else "")
+        for row, clip in enumerate(ids)
+    ]
 
 
 def _check_ids(manifest: VersionManifest, addresses: dict[str, tuple[int, int]], found: Findings) -> None:
@@ -148,6 +192,12 @@ def _check_milvus(
                 found.problems.append(f"{where}: {count} rows, the manifest says {rows}: build the index anew")
         if addresses is not None and manifest.collection in present:
             _check_addresses(vectors, manifest, addresses, found)
+        if found.deleted and manifest.collection in present:
+            for row in VersionRows(vectors, manifest).of_videos(sorted(found.deleted)):
+                found.problems.append(
+                    f"Milvus ({vectors.place}), {manifest.collection}: clip {row.clip_id} is of the deleted video "
+                    f"{row.video_id}"
+                )
     finally:
         vectors.close()
 

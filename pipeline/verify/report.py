@@ -11,6 +11,7 @@ class Findings:
         problems: one line each: the object, the row, what is wrong.
         orphans: objects that no reader looks at.
         clip_ids: of the clips that are current and committed; kept where an index is to be compared with them.
+        deleted: videos whose clips were deleted on request; kept where an index is to be compared with them.
         objects: clips and videos objects read.
         clips: rows of clips checked.
     """
@@ -18,5 +19,6 @@ class Findings:
     problems: list[str] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
     clip_ids: set[str] | None = None
+    deleted: set[str] = field(default_factory=set)
     objects: int = 0
     clips: int = 0

@@ -13,7 +13,17 @@ from pipeline.storage import Store
 from pipeline.verify.clip_rows import row_problems
 from pipeline.verify.report import Findings
 from schemas.errors import StorageError
-from schemas.tables import CLIPS_DIR, DONE, REASONS, STATUSES, VIDEOS_DIR, VIDEOS_SCHEMA, TablesInfo, clips_schema
+from schemas.tables import (
+    CLIPS_DIR,
+    DELETED,
+    DONE,
+    REASONS,
+    STATUSES,
+    VIDEOS_DIR,
+    VIDEOS_SCHEMA,
+    TablesInfo,
+    clips_schema,
+)
 
 _Row = dict[str, Any]
 # Tokens of ViT-B/16 in float32: 64 clips are 300 MB, 16 are 75.
@@ -51,6 +61,10 @@ def check_task(store: Store, task: PlannedTask, info: TablesInfo, found: Finding
         return
     found.problems += [f"{name}{text}" for text in videos_problems(rows, task)]
     expected = {row["video_id"]: row["clip_count"] for row in rows if row["status"] == DONE}
+    if found.clip_ids is not None:
+        found.deleted.update(
+            row["video_id"] for row in rows if row["reason"] == DELETED and row["video_id"] in task.current
+        )
     _check_clips(store, task, expected, info, found)
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,6 +99,32 @@ def test_rollback_and_gc_say_what_they_did(run, tables, tmp_path):
         assert out.startswith(f"{verb} versions: 1 (kept: 2, 3); {last_json(out)['fine_bytes']} bytes of files, ")
         assert (last_json(out)["removed"], last_json(out)["dry_run"]) == ([1], bool(flags))
     assert sorted(os.listdir(index / "versions")) == ["2", "3"]
+
+
+def test_update_and_delete_say_what_they_did(run, tables, tmp_path):
+    copy, index = tmp_path / "tables", tmp_path / "index"
+    shutil.copytree(tables, copy)
+    common = ("--tables", copy, "--index", index)
+    run("build", *common, "--frames", "no")
+    run("publish", "--index", index)
+    code, out, err = run("update", *common, "--json")
+    assert (code, err) == (0, "")
+    assert out.startswith("version 1 is up to date at revision 1: 12 clips in 1 shards\n")
+    for flags, verb in ((("--dry-run",), "would delete"), ((), "deleted")):
+        code, out, err = run("delete", *common, "--uri", "*1.mp4", *flags, "--json")
+        assert (code, err) == (0, "")
+        assert f"{verb} 1 videos (0 more were deleted before): 3 clips of the tables, 3 of version 1 (" in out
+        assert (last_json(out)["clips"], last_json(out)["dry_run"]) == (6, bool(flags))
+    code, out, _ = run("delete", *common, "--where", "uri=/videos/s0-0001.mp4")
+    assert (code, out) == (0, "deleted already: 1 videos; nothing was left to do\n")
+    for argv, says in (
+        (("--video-id", "v0"), "has no video v0"),
+        ((), "say which videos: --video-id, --uri or --where"),
+    ):
+        code, out, err = run("delete", *common, *argv)
+        assert (code, out) == (2, "")
+        assert says in err
+    assert run("update", *common, "--version", 7)[0] == 1
 
 
 @pytest.mark.parametrize("word", ["no", "false"])

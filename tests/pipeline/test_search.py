@@ -49,7 +49,7 @@ class Corpus:
         for tokens in (self.mask, self.frames, self.temporal, self.patches, self.coarse):
             tokens[target] = tokens[source]
 
-    def read(self, addresses):
+    def read(self, addresses, tier="all"):
         rows = [row for _, row in addresses]
         return SimpleNamespace(
             clip_ids=[self.ids[row] for row in rows],
@@ -62,8 +62,8 @@ class Corpus:
             frame_times_BF=self.times[rows],
         )
 
-    def search(self, collection, queries_QD, limit):
-        assert collection == "c"
+    def search(self, collection, queries_QD, limit, search):
+        assert (collection, search) == ("c", {"ef": 7})
         found = []
         for query_D in queries_QD:
             scores = self.coarse @ query_D
@@ -71,8 +71,8 @@ class Corpus:
             found.append([self.hit(row, float(scores[row])) for row in best])
         return found
 
-    def search_frames(self, collection, text_D, limit):
-        assert collection == "f"
+    def search_frames(self, collection, text_D, limit, search):
+        assert (collection, search) == ("f", {"ef": 8})
         scores = self.frames.astype(np.float32) @ text_D
         real = [(row, f) for row, f in np.argwhere(self.mask)]
         real.sort(key=lambda at: -scores[tuple(at)])
@@ -93,7 +93,12 @@ class Corpus:
 def manifest_of(model, *, frames=True):
     """Of the manifest, what a search reads."""
     return SimpleNamespace(
-        version=4, collection="c", scoring=model.scoring, frames=SimpleNamespace(collection="f") if frames else None
+        version=4,
+        collection="c",
+        scoring=model.scoring,
+        ann=SimpleNamespace(search={"ef": 7}),
+        frames=SimpleNamespace(collection="f", ann=SimpleNamespace(search={"ef": 8})) if frames else None,
+        covers=lambda shard, row: True,
     )
 
 
@@ -255,8 +260,8 @@ def test_ties_are_ordered_by_id_in_both_stages(corpus):
 
 def test_recall_orders_what_the_vector_store_gives(model, corpus):
     class Backwards:
-        def search(self, collection, queries_QD, limit):
-            return [hits[::-1] for hits in corpus.search(collection, queries_QD, limit)]
+        def search(self, collection, queries_QD, limit, search):
+            return [hits[::-1] for hits in corpus.search(collection, queries_QD, limit, search)]
 
     query = encode_query(model, "a red star")
     there, back = (recall(store, manifest_of(model), query, "coarse", 9, 4) for store in (corpus, Backwards()))

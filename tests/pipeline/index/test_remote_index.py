@@ -76,7 +76,7 @@ def test_shards_are_fetched_once_and_then_read_from_disk(build, index, tables, t
 def test_the_build_leaves_nothing_but_the_version_behind(build, index):
     build()
     assert index.folders("versions") == ["1"]
-    assert version_store(index, 1).names("") == ["manifest.json"]
+    assert version_store(index, 1).names("") == ["manifest.json", "tasks.r1.txt"]
     assert index.names("") == ["index.json"]
 
 

@@ -27,6 +27,7 @@ class World:
 
     def __init__(self):
         self.published = None
+        self.revision = 1
         self.read_error = self.prepare_error = self.check_error = None
         self.prepared = []
 
@@ -35,7 +36,7 @@ class World:
             raise self.read_error
         if self.published is None:
             raise IndexMissingError("nothing is published: run 'reelsift index publish'")
-        return manifest(self.published)
+        return manifest(self.published).model_copy(update={"revision": self.revision})
 
     async def prepare(self, found):
         if self.prepare_error:
@@ -52,6 +53,21 @@ class World:
 
 def look(follower):
     asyncio.run(follower.look())
+
+
+def test_a_new_revision_of_the_same_version_is_prepared_and_taken_up():
+    world = World()
+    world.published = 1
+    follower = world.follower()
+    look(follower)
+    world.revision = 2
+    world.prepare_error = VectorStoreError("away")
+    look(follower)
+    assert follower.current().revision == 1
+    world.prepare_error = None
+    look(follower)
+    assert follower.current().revision == 2
+    assert world.prepared == [1, 1]
 
 
 def code_of(follower):

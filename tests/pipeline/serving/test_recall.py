@@ -1,6 +1,7 @@
 """The ingress and the reranker, without Ray between them, answer as a search in one process does."""
 
 import asyncio
+import shutil
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import torch
 
 from models.registry import load_model
 from pipeline.index.build import build_index
+from pipeline.index.delete import delete_videos
 from pipeline.index.versions import publish
 from pipeline.query_encoding import encode_query
 from pipeline.search import Searcher
@@ -17,7 +19,7 @@ from pipeline.serving.ingress import Ingress
 from pipeline.serving.messages import Encoded
 from pipeline.serving.reranker import Reranker
 from pipeline.storage import Store
-from schemas.config import IndexConfig, ServeConfig
+from schemas.config import DeleteConfig, IndexConfig, ServeConfig
 from schemas.http import SearchRequest
 from schemas.recall import RECALL_MODES
 from tests.tables_factory import make_tables
@@ -99,3 +101,30 @@ def test_a_version_without_frame_vectors_recalls_by_clips_alone_and_says_so(inde
             answer(index, model, SearchRequest(query="a red star", recall=mode))
         found = refused.value.failure
         assert (found.status, found.detail.code, found.detail.field) == (422, "invalid_request", "recall")
+
+
+def test_a_replica_answers_without_deleted_clips_before_and_after_it_follows(indexes, model, tmp_path):
+    for part in ("t", "yes"):
+        shutil.copytree(indexes / part, tmp_path / part)
+    index, request = str(tmp_path / "yes"), SearchRequest(query="a red star", k=9, recall_k=5)
+
+    async def run():
+        reranker = Reranker(index)
+        ingress = Ingress(ServeConfig(index=index), Handle(Encoder(model)), Handle(reranker))
+        await ingress._follower.look()
+        before = await ingress.search(request)
+        gone = before.hits[0].video_id
+        config = DeleteConfig(tables=str(tmp_path / "t"), index=index, video_id=(gone,))
+        await asyncio.to_thread(delete_videos, config)
+        answers = [await ingress.search(request)]
+        await ingress._follower.look()
+        answers.append(await ingress.search(request))
+        assert reranker._versions.versions() == [(1, 1), (1, 2)]
+        reranker._versions.close()
+        return gone, answers
+
+    gone, answers = asyncio.run(run())
+    for found in answers:
+        assert len(found.hits) == 9
+        assert gone not in {hit.video_id for hit in found.hits}
+    assert [hit.clip_id for hit in answers[0].hits] == [hit.clip_id for hit in answers[1].hits]

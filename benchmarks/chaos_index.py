@@ -1,0 +1,227 @@
+"""Kills build, publish, update and delete with SIGKILL at random moments, runs them again, and looks at what is left.
+
+A moment is drawn uniformly from the length of an undisturbed run. The commands run in processes that are forked from
+one that has imported all: so kills fall into the work and not into imports. After each kill the index is searched as it
+was left; after the second run it is searched and verified.
+"""
+
+import argparse
+import multiprocessing
+import random
+import shutil
+import statistics
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from benchmarks.report import tell
+from pipeline.both_stages import find
+from pipeline.index.build import build_index
+from pipeline.index.delete import delete_videos
+from pipeline.index.intent import read_intent
+from pipeline.index.update import update_index
+from pipeline.index.vector_store import VectorStore
+from pipeline.index.versions import live_manifest, open_fine, publish
+from pipeline.ranking import EncodedQuery, ranked
+from pipeline.storage import Store
+from pipeline.tables import iter_clips, require_info
+from pipeline.verify.run import verify
+from schemas.config import DeleteConfig, IndexConfig, UpdateConfig, VerifyConfig
+from tests.tables_factory import make_tables
+
+_MODEL: Final = "random-tiny"
+_END_S: Final = 120.0
+_VIDEOS, _NEW_VIDEOS = 12, 6
+_SHARD_BYTES = 1 << 20
+_COMMANDS: Final = ("build", "publish", "update", "delete")
+
+
+@dataclass
+class Outcome:
+    """What happened to one command."""
+
+    length_s: float
+    moments_s: list[float] = field(default_factory=list)
+    killed: int = 0
+    unfinished: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def run_command(name: str, root: str) -> None:
+    """One command on the copy of the state in `root`; runs in a process of its own, or in this one."""
+    tables, index = f"{root}/tables", f"{root}/index"
+    if name == "build":
+        build_index(IndexConfig(tables=tables, index=index, shard_bytes=_SHARD_BYTES))
+    elif name == "publish":
+        publish(Store(index))
+    elif name == "update":
+        update_index(UpdateConfig(tables=tables, index=index, shard_bytes=_SHARD_BYTES, batch_rows=8))
+    else:
+        delete_videos(DeleteConfig(tables=tables, index=index, uri=("/videos/s0-000?.mp4",)))
+
+
+def prepare(name: str, root: Path) -> None:
+    """The state before a command: tables, and an index with a live version of them."""
+    run_command("build", str(root))
+    run_command("publish", str(root))
+    if name == "publish":
+        run_command("build", str(root))
+    if name in ("build", "update"):
+        add_tables(root, _NEW_VIDEOS, seed=1)
+
+
+def add_tables(root: Path, videos: int, seed: int) -> None:
+    """Tables of generated clips, or more of them."""
+    from models.registry import load_model  # noqa: PLC0415  (workers need no model here)
+
+    model = load_model(_MODEL)
+    make_tables(
+        Store(f"{root}/tables"), videos, shape=model.token_shape, model_id=model.model_id, model=_MODEL, seed=seed
+    )
+
+
+def searched(index: Store) -> list[str]:
+    """Clip ids that a search for everything answers with."""
+    manifest, fine = open_fine(index, live_manifest(index))
+    text_D = np.full(manifest.token_shape.dim, manifest.token_shape.dim**-0.5, np.float32)
+    with closing(fine), closing(VectorStore.open(manifest.milvus, index.root)) as vectors:
+        recalled, scored = find(vectors, fine, manifest, EncodedQuery(text_D, text_D), "both", 1000, 1000)
+    return [hit.clip_id for hit in ranked(recalled.hits, scored, 1000)]
+
+
+def stored(tables: Store) -> set[str]:
+    """Clip ids of the tables."""
+    return {
+        clip for table in iter_clips(tables, require_info(tables).model_id) for clip in table["clip_id"].to_pylist()
+    }
+
+
+def run_killed(context: ForkServerContext, command: Callable[[], None], after_s: float | None) -> tuple[float, bool]:
+    """Start a command and kill it after a time; seconds it ran, and whether it was killed."""
+    process = context.Process(target=command)
+    start = time.monotonic()
+    process.start()
+    process.join(_END_S if after_s is None else after_s)
+    alive = process.is_alive()
+    if alive:
+        process.kill()
+    process.join(_END_S)
+    return time.monotonic() - start, alive
+
+
+def one_kill(context: ForkServerContext, name: str, state: Path, after_s: float, outcome: Outcome) -> None:
+    """Copy the state, kill the command, look, run it again, look again."""
+    with tempfile.TemporaryDirectory(prefix="reelsift-chaos-") as scratch:
+        root = Path(scratch) / "state"
+        shutil.copytree(state, root)
+        known = stored(Store(f"{root}/tables"))
+        _, killed = run_killed(context, partial(run_command, name, str(root)), after_s)
+        outcome.moments_s.append(after_s)
+        outcome.killed += killed
+        index, tables = Store(f"{root}/index"), Store(f"{root}/tables")
+        outcome.unfinished += read_intent(index) is not None
+        left = searched(index)
+        say = partial(_note, outcome, name, after_s)
+        if len(left) != len(set(left)) or not set(left) <= known:
+            say(f"after the kill a search answered {len(left)} clips, {len(set(left))} different")
+        run_command(name, str(root))
+        if name == "build":
+            run_command("publish", str(root))
+        ids, wanted = searched(index), stored(tables)
+        if len(ids) != len(set(ids)) or set(ids) != wanted:
+            say(f"at the end a search answered {len(ids)} clips, {len(set(ids))} different; in tables: {len(wanted)}")
+        for problem in verify(VerifyConfig(tables=tables.root, index=index.root)).problems:
+            say(problem)
+
+
+def _note(outcome: Outcome, name: str, after_s: float, text: str) -> None:
+    outcome.problems.append(f"{name}, killed after {after_s:.3f} s: {text}")
+
+
+def measure(context: ForkServerContext, name: str, kills: int, rng: random.Random) -> Outcome:
+    """All kills of one command."""
+    with tempfile.TemporaryDirectory(prefix="reelsift-chaos-") as scratch:
+        state = Path(scratch) / "state"
+        add_tables(state, _VIDEOS, seed=0)
+        prepare(name, state)
+        lengths = []
+        for number in range(3):
+            copy = Path(scratch) / f"undisturbed-{number}"
+            shutil.copytree(state, copy)
+            lengths.append(run_killed(context, partial(run_command, name, str(copy)), None)[0])
+            shutil.rmtree(copy)
+        outcome = Outcome(statistics.median(lengths))
+        for number in range(kills):
+            after_s = rng.uniform(0, outcome.length_s)
+            try:
+                one_kill(context, name, state, after_s, outcome)
+            except Exception:  # noqa: BLE001  (whatever it is, it is a finding, and the next kill is tried)
+                _note(outcome, name, after_s, traceback.format_exc(limit=-4))
+            print(f"{name}: {number + 1}/{kills}, {len(outcome.problems)} problems", flush=True)
+    return outcome
+
+
+def rows_of(outcomes: dict[str, Outcome]) -> list[list[str]]:
+    """The table."""
+    head = ["command", "moments", "killed", "length, s", "moments, s", "change left unfinished", "reruns", "problems"]
+    rows = [head]
+    for name, outcome in outcomes.items():
+        moments = outcome.moments_s or [0.0]
+        rows.append(
+            [
+                name,
+                str(len(outcome.moments_s)),
+                str(outcome.killed),
+                f"{outcome.length_s:.2f}",
+                f"{min(moments):.2f} to {max(moments):.2f}",
+                str(outcome.unfinished),
+                str(len(outcome.moments_s)),
+                str(len(outcome.problems)),
+            ]
+        )
+    return rows
+
+
+def main() -> None:
+    """Kill, look, tell, and keep with --keep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=50, help="of each command")
+    parser.add_argument("--only", choices=_COMMANDS, action="append", help="this command alone; repeatable")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", action="store_true", help="enter the result into BENCHMARKS.md")
+    args = parser.parse_args()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.chaos_index", "models.registry", "milvus_lite.adapter.grpc.server"])
+    rng = random.Random(args.seed)
+    outcomes = {name: measure(context, name, args.kills, rng) for name in args.only or _COMMANDS}
+    for outcome in outcomes.values():
+        for problem in outcome.problems:
+            print(f"problem: {problem}", flush=True)
+    tell(
+        f"kill -9 at {args.kills} random moments of build, publish, update and delete, Milvus Lite",
+        f"python -m benchmarks.chaos_index --kills {args.kills} --seed {args.seed}",
+        rows_of(outcomes),
+        [
+            f"{_VIDEOS} videos of 3 clips in an index with a live version; update adds {_NEW_VIDEOS} videos, delete "
+            "takes ten of them",
+            "moments are uniform over the length of an undisturbed run; a run that ended before its moment counts as "
+            "not killed",
+            "a problem is: a search right after the kill fails, or gives a clip twice or one that is in no table; a "
+            "second run that fails; a search after it that gives anything but the clips of the tables, each once; "
+            "whatever `reelsift verify` names",
+        ],
+        keep=args.keep,
+    )
+
+
+if __name__ == "__main__":
+    main()
