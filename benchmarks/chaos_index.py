@@ -40,8 +40,18 @@ from tests.tables_factory import make_tables
 
 _MODEL: Final = "random-tiny"
 _END_S: Final = 120.0
-_VIDEOS, _NEW_VIDEOS = 12, 6
+_VIDEOS, _NEW_VIDEOS = 48, 24
 _SHARD_BYTES = 1 << 20
+_PRELOADED: Final = (
+    "pipeline.index.build",
+    "pipeline.index.delete",
+    "pipeline.index.update",
+    "pipeline.both_stages",
+    "pipeline.verify.run",
+    "tests.tables_factory",
+    "models.registry",
+    "milvus_lite.adapter.grpc.server",
+)
 _COMMANDS: Final = ("build", "publish", "update", "delete")
 
 
@@ -200,7 +210,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="enter the result into BENCHMARKS.md")
     args = parser.parse_args()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.chaos_index", "models.registry", "milvus_lite.adapter.grpc.server"])
+    context.set_forkserver_preload(list(_PRELOADED))
     rng = random.Random(args.seed)
     outcomes = {name: measure(context, name, args.kills, rng) for name in args.only or _COMMANDS}
     for outcome in outcomes.values():

@@ -21,6 +21,7 @@ from pipeline.index.fine_writer import FineWriter
 from pipeline.index.finish import finish
 from pipeline.index.frames_choice import choose_frames
 from pipeline.index.index_choice import check_index_type
+from pipeline.index.intent import read_intent
 from pipeline.index.milvus_connection import check_milvus
 from pipeline.index.milvus_rows import clip_rows, frame_rows
 from pipeline.index.naming import alias_name, collection_name, frames_name, index_id
@@ -65,6 +66,7 @@ def build_index(
     milvus = config.milvus or LITE
     index = Store(config.index)
     check_milvus(milvus, index.root)
+    _end_unfinished(index)
     tables = Store(config.tables)
     info = require_info(tables)
     expected = _clips_a_video(tables)
@@ -96,6 +98,13 @@ def build_index(
             raise
         unmark(index, version)
     return summary_of(manifest, live_pointer(index))
+
+
+def _end_unfinished(index: Store) -> None:
+    """Before the tables are counted: a delete that was cut short still takes clips out of them."""
+    if read_intent(index):
+        with only_build(index):
+            finish(index)
 
 
 @contextmanager

@@ -189,6 +189,36 @@ def test_k_only_cuts(searcher, mode):
         assert searcher.search("a red star", k, 20, mode).hits == long[:k]
 
 
+@pytest.mark.parametrize("mode", RECALL_MODES)
+@pytest.mark.parametrize("recall_k", [10, 30])
+def test_clips_that_are_gone_or_not_there_yet_make_room(searcher, model, corpus, mode, recall_k, monkeypatch):
+    before = [hit.clip_id for hit in searcher.search("a red star", 150, 150, mode).hits]
+    best = [corpus.ids.index(clip_id) for clip_id in before[:24]]
+    holes, uncovered, lost = set(best[::3]), set(best[1::3]), set(best[2::3])
+    read, look_up = corpus.read, corpus.look_up
+
+    def read_with_holes(addresses, tier="all"):
+        found = read(addresses, tier)
+        found.clip_ids = [
+            "" if row in holes else clip_id for (_, row), clip_id in zip(addresses, found.clip_ids, strict=True)
+        ]
+        return found
+
+    def look_up_some(collection, clip_ids, query_D):
+        return look_up(collection, [clip_id for clip_id in clip_ids if corpus.ids.index(clip_id) not in lost], query_D)
+
+    monkeypatch.setattr(corpus, "read", read_with_holes)
+    monkeypatch.setattr(corpus, "look_up", look_up_some)
+    manifest = manifest_of(model)
+    manifest.covers = lambda shard, row: row not in uncovered
+    found = Searcher(manifest, model, corpus, corpus).search("a red star", 40, recall_k, mode).hits
+    assert len(found) == len({hit.clip_id for hit in found}) == 40
+    assert sum(hit.stage == "fine" for hit in found) == recall_k
+    rows = {corpus.ids.index(hit.clip_id) for hit in found}
+    assert not rows & uncovered
+    assert not {corpus.ids.index(hit.clip_id) for hit in found if hit.stage == "fine"} & holes
+
+
 def test_a_clip_has_the_same_scores_however_it_was_found(searcher):
     found = {mode: {h.clip_id: h for h in searcher.search("a red star", 40, 40, mode).hits} for mode in RECALL_MODES}
     assert found["frames"].keys() - found["coarse"].keys()
