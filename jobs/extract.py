@@ -18,7 +18,8 @@ def parsers() -> dict[str, CommandParser]:
     add = parser.add_argument
     add("--input", metavar="URI", action="append", help="file, folder, glob, s3:// prefix or manifest; repeatable")
     add("--tables", metavar="URI", help="folder or s3://bucket/prefix of the tables")
-    add("--clips", metavar="RULE", help="whole | fixed:SECONDS")
+    add("--clips", metavar="RULE", help="whole | fixed:SECONDS | scenes | scenes:THRESHOLD")
+    add("--sampling", metavar="KIND", help="exact | fast (near key frames; tables of the two do not mix)")
     add("--model", metavar="NAME", help="shipped name, model folder, ARCH/TAG or ARCH@FILE of open_clip")
     add("--max-bad-fraction", metavar="X", type=float, help="exit 3 above this fraction of quarantined videos")
     return {"extract": parser}

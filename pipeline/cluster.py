@@ -27,6 +27,11 @@ class Resources:
     gpus: float
 
 
+def local_cpus() -> int:
+    """CPUs that a Ray which `connect` starts here would offer."""
+    return max(2, os.cpu_count() or 2)
+
+
 def connect(*, object_store_bytes: int = _LOCAL_STORE_BYTES) -> Resources:
     """Connect this process to Ray, quietly, and tell what the cluster has.
 
@@ -46,7 +51,7 @@ def connect(*, object_store_bytes: int = _LOCAL_STORE_BYTES) -> Resources:
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     address = os.environ.get("RAY_ADDRESS")
     local = {
-        "num_cpus": max(2, os.cpu_count() or 2),
+        "num_cpus": local_cpus(),
         "include_dashboard": False,
         "object_store_memory": object_store_bytes,
         "_node_ip_address": _LOOPBACK,

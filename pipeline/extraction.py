@@ -17,13 +17,15 @@ import ray
 from pydantic import BaseModel
 
 from pipeline import cluster
+from pipeline.extract_lease import only_driver
 from pipeline.observe import PeakMemory, ProgressDisplay
 from pipeline.pools import Pools, plan_pools
-from pipeline.sampling import sampler_name
+from pipeline.run_sizes import RunSizes, run_sizes
+from pipeline.sampling import require_detector, sampler_name
 from pipeline.sources import Source, list_sources
 from pipeline.stages.commit import commit_batch
 from pipeline.stages.decode import DecodeSettings, DecodeStage
-from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, videos_per_task
+from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, split_rows, videos_per_task
 from pipeline.status import tables_status
 from pipeline.storage import Store
 from pipeline.tables import Plan, append_plan, committed_tasks, read_info, read_plan
@@ -46,20 +48,21 @@ def extract(config: ExtractConfig) -> ExtractSummary:
     Raises:
         UsageError: the settings contradict the tables (another model, sampler or clip rule).
         InputError: an input cannot be listed.
-        StorageError: the tables cannot be read, or tasks could not be written; a rerun tries those again.
+        StorageError: another driver is at it, the tables cannot be read, or tasks could not be written; a rerun tries
+            those again.
     """
     start = time.monotonic()
     store = Store(config.tables)
+    require_detector(config.clips)
     # Listing comes first: a mistyped input is told before torch is imported, and leaves no trace in the tables.
     sources = list_sources(config.input)
     from models.registry import load_model  # noqa: PLC0415
 
     model = load_model(config.model)
-    bind_tables(store, _describe(config, model))
-    plan = _planned(store, sources, config.videos_per_task)
-    tasks = pending_tasks(plan.rows, committed_tasks(store))
-    with PeakMemory() as memory:
-        processed = _run_tasks(tasks, config, model) if tasks else 0
+    sizes = run_sizes(config, model)
+    with only_driver(store), PeakMemory() as memory:
+        bind_tables(store, _describe(config, model))
+        processed = _run_all(store, sources, config, model, sizes)
     status = tables_status(store)
     return ExtractSummary(
         **{name: value for name, value in status.model_dump().items() if name in ExtractSummary.model_fields},
@@ -68,6 +71,19 @@ def extract(config: ExtractConfig) -> ExtractSummary:
         peak_rss_bytes=memory.peak_bytes,
         model_id=model.model_id,
     )
+
+
+def _run_all(store: Store, sources: list[Source], config: ExtractConfig, model: EercfModel, sizes: RunSizes) -> int:
+    """Plan what is new, and run all that is pending; the number of sources processed."""
+    plan = _planned(store, sources, config.videos_per_task)
+    processed = 0
+    while tasks := pending_tasks(plan.rows, committed_tasks(store)):
+        done, too_large = _run_tasks(tasks, config, model, sizes)
+        processed += done
+        if not too_large:
+            break
+        plan = _split(store, too_large)
+    return processed
 
 
 def _planned(store: Store, sources: list[Source], per_task: int | None) -> Plan:
@@ -82,6 +98,15 @@ def _planned(store: Store, sources: list[Source], per_task: int | None) -> Plan:
             return read_plan(store)
 
 
+def _split(store: Store, tasks: set[str]) -> Plan:
+    """The plan, with each source of these tasks in a task of its own."""
+    while True:
+        plan = read_plan(store)
+        rows = split_rows(plan.rows, tasks)
+        if not len(rows) or append_plan(store, plan, rows):
+            return read_plan(store)
+
+
 def _describe(config: ExtractConfig, model: EercfModel) -> TablesInfo:
     from models.registry import canonical_model  # noqa: PLC0415
 
@@ -90,7 +115,7 @@ def _describe(config: ExtractConfig, model: EercfModel) -> TablesInfo:
         model_id=model.model_id,
         token_shape=model.token_shape,
         clips=config.clips,
-        sampler=sampler_name(model.config.num_frames),
+        sampler=sampler_name(model.config.num_frames, config.sampling == "fast"),
     )
 
 
@@ -124,19 +149,23 @@ def too_many_bad(summary: BaseModel, max_fraction: float) -> bool:
     return bool(media) and counts["quarantined"] / media > max_fraction
 
 
-def _run_tasks(tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel) -> int:
-    """Decode, encode and commit the pending tasks; the number of sources processed."""
-    has = cluster.connect()
+def _run_tasks(
+    tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel, sizes: RunSizes
+) -> tuple[int, set[str]]:
+    """Decode, encode and commit the pending tasks; the number of sources processed, and the tasks too large for it."""
+    has = cluster.connect(object_store_bytes=sizes.store_bytes)
     try:
-        pools = plan_pools(has.cpus, has.gpus, config.decoders, config.encoders, config.gpus_per_encoder)
-        return _follow(_wire(tasks, config, model, pools), tasks)
+        pools = plan_pools(has.cpus, has.gpus, sizes.decoders, sizes.encoders, config.gpus_per_encoder)
+        return _follow(_wire(tasks, config, model, pools, sizes), tasks)
     except ray.exceptions.RayError as error:
         raise StorageError(f"Ray gave up: {str(error).splitlines()[0][:200]}; run the same command to go on") from error
     finally:
         cluster.disconnect()
 
 
-def _wire(tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel, pools: Pools) -> ray.data.Dataset:
+def _wire(
+    tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel, pools: Pools, sizes: RunSizes
+) -> ray.data.Dataset:
     """The graph, from tasks to one small result row each."""
     from pipeline.stages.encode import EncodeSettings, EncodeStage  # noqa: PLC0415
 
@@ -152,12 +181,18 @@ def _wire(tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel
         interpolation=preprocess.interpolation,
         timeout_s=config.decode_timeout_s,
         max_source_bytes=config.max_source_bytes,
+        cpu_s=config.decode_cpu_s,
+        memory_bytes=sizes.child_bytes,
+        task_bytes=sizes.task_bytes,
+        clip_bytes=sizes.clip_bytes,
+        fast=config.sampling == "fast",
     )
     encode = EncodeSettings(
         model=_describe(config, model).model,
         model_id=model.model_id,
-        batch_frames=config.encode_batch_frames,
+        batch_frames=sizes.batch_frames,
         precision=config.precision,
+        clips_a_pass=sizes.clips_a_pass,
     )
     rows = [{"task_id": task, "sources": sources} for task, sources in tasks]
     return (
@@ -188,15 +223,19 @@ def _wire(tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel
     )
 
 
-def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]]) -> int:
+def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]]) -> tuple[int, set[str]]:
     """Consume results, show progress, and end with one line if tasks stayed uncommitted."""
     sizes = {task: sources.count('"task_id"') for task, sources in tasks}
     totals = {DONE: 0, FILTERED: 0, QUARANTINED: 0}
     errors: list[str] = []
+    too_large: set[str] = set()
     with ProgressDisplay(sum(sizes.values())) as display:
         for row in results.iter_rows():
             if row["error"]:
                 errors.append(str(row["error"]))
+            if row["split"]:
+                too_large.add(str(row["task_id"]))
+                continue
             for status in totals:
                 totals[status] += int(row[status])
             notes = ", ".join(f"{count} {status}" for status, count in totals.items() if count) or "none done"
@@ -205,4 +244,4 @@ def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]]) -> int:
         raise StorageError(
             f"{len(errors)} of {len(tasks)} tasks were not committed ({errors[0]}); run the same command to go on"
         )
-    return sum(totals.values())
+    return sum(totals.values()), too_large

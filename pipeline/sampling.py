@@ -4,20 +4,24 @@ import bisect
 import itertools
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, UsageError
 
 WHOLE = "whole"
 _FIXED = "fixed:"
+_SCENES = "scenes"
+SCENE_THRESHOLD = 27.0
+MIN_SCENE_S = 1.0
 
 
-def sampler_name(num_frames: int) -> str:
+def sampler_name(num_frames: int, fast: bool = False) -> str:
     """The name of this sampler, part of a model's identity: another way to sample needs another name.
 
-    >>> sampler_name(12)
-    'uniform-segment-12'
+    >>> sampler_name(12), sampler_name(12, fast=True)
+    ('uniform-segment-12', 'uniform-segment-12-fast')
     """
-    return f"uniform-segment-{num_frames}"
+    return f"uniform-segment-{num_frames}{'-fast' if fast else ''}"
 
 
 def uniform_indices(num_frames_in_span: int, num_samples: int) -> list[int]:
@@ -40,6 +44,94 @@ def uniform_indices(num_frames_in_span: int, num_samples: int) -> list[int]:
     return [(2 * i + 1) * num_frames_in_span // (2 * num_samples) for i in range(num_samples)]
 
 
+def near_keys(indices: Sequence[int], key_frames: Sequence[int], within: float) -> list[int]:
+    """The same positions, each moved to the nearest key frame if that is nearer than `within`.
+
+    Args:
+        indices: positions of frames, rising.
+        key_frames: positions of key frames, rising.
+        within: in frames; half of what lies between two indices keeps them apart and in order.
+
+    >>> near_keys([5, 15, 25, 35], [0, 12, 24, 90], 5.0)
+    [5, 12, 24, 35]
+    """
+    moved = []
+    for index in indices:
+        after = bisect.bisect_left(key_frames, index)
+        near = min(key_frames[max(0, after - 1) : after + 1], key=lambda key: abs(key - index), default=index)
+        moved.append(near if abs(near - index) < within else index)
+    return sorted(set(moved))
+
+
+def check_rule(rule: str) -> None:
+    """Refuse what is no rule.
+
+    Raises:
+        ConfigError: neither 'whole', 'fixed:SECONDS' nor 'scenes[:THRESHOLD]' with a positive number.
+    """
+    if scene_threshold(rule) is None:
+        clip_seconds(rule)
+
+
+def require_detector(rule: str) -> None:
+    """Refuse a rule whose library is not installed here; it is optional.
+
+    Raises:
+        UsageError: with what to install.
+    """
+    missing = [name for name in ("scenedetect", "cv2") if find_spec(name) is None]
+    if scene_threshold(rule) is not None and missing:
+        raise UsageError(
+            f"clip rule {rule!r} needs PySceneDetect: pip install 'reelsift[scenes]', then "
+            "pip install --no-deps scenedetect (its own requirements would bring an OpenCV that needs a desktop)"
+        )
+
+
+def scene_threshold(rule: str) -> float | None:
+    """The threshold of a rule that detects scenes; None for any other rule.
+
+    >>> scene_threshold("scenes"), scene_threshold("scenes:20"), scene_threshold("whole")
+    (27.0, 20.0, None)
+    """
+    if rule == _SCENES:
+        return SCENE_THRESHOLD
+    return _positive(rule.removeprefix(f"{_SCENES}:")) if rule.startswith(f"{_SCENES}:") else None
+
+
+def scene_spans(
+    duration_s: float, starts_s: Sequence[float], least_s: float = MIN_SCENE_S
+) -> list[tuple[float, float]]:
+    """The spans (start_s, end_s) between detected cuts, without a gap or an overlap.
+
+    A cut less than `least_s` behind the one before it is dropped, and the last one if so little follows it: flashes
+    and fades make no clips of their own.
+
+    Args:
+        duration_s: length of the video in seconds.
+        starts_s: times of the cuts, rising.
+        least_s: length of the shortest scene; a shorter video is one scene.
+
+    >>> scene_spans(10.0, [3.0, 3.5, 6.0, 9.5])
+    [(0.0, 3.0), (3.0, 6.0), (6.0, 10.0)]
+    >>> scene_spans(0.5, [0.2])
+    [(0.0, 0.5)]
+    """
+    edges = [0.0]
+    for start_s in starts_s:
+        if start_s - edges[-1] >= least_s and duration_s - start_s >= least_s:
+            edges.append(start_s)
+    return list(itertools.pairwise([*edges, duration_s]))
+
+
+def _positive(text: str) -> float | None:
+    """A positive number, or None."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if number > 0 and math.isfinite(number) else None
+
+
 def clip_seconds(rule: str) -> float | None:
     """The clip length of a rule, in seconds; None for the whole video.
 
@@ -51,12 +143,9 @@ def clip_seconds(rule: str) -> float | None:
     """
     if rule == WHOLE:
         return None
-    try:
-        seconds = float(rule.removeprefix(_FIXED)) if rule.startswith(_FIXED) else math.nan
-    except ValueError:
-        seconds = math.nan
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise ConfigError(f"clip rule {rule!r} must be 'whole' or 'fixed:SECONDS'")
+    seconds = _positive(rule.removeprefix(_FIXED)) if rule.startswith(_FIXED) else None
+    if seconds is None:
+        raise ConfigError(f"clip rule {rule!r} must be 'whole', 'fixed:SECONDS', 'scenes' or 'scenes:THRESHOLD'")
     return seconds
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -13,7 +13,7 @@ from schemas.recall import FramesSetting, IndexTypeSetting, RecallMode
 from schemas.tables import HOPELESS_REASONS, REASONS
 
 DEFAULT_MODEL = "reelsift-tiny"
-_FIXED_CLIPS = re.compile(r"fixed:(\d+(?:\.\d+)?)")
+_CLIP_RULE = re.compile(r"whole|scenes|(?:fixed|scenes):(\d+(?:\.\d+)?)")
 # Synthetic videos are laid out on twelve sampled frames, each of at least four frames of the video.
 _SAMPLED_FRAMES, _MIN_FRAMES = 12, 48
 _VAL_FRACTION = 0.1
@@ -48,7 +48,28 @@ class Config(BaseModel):
 
 
 class ExtractConfig(Config):
-    """Settings of `reelsift extract`."""
+    """Settings of `reelsift extract`.
+
+    Attributes:
+        input: files, folders, globs, s3:// prefixes and manifests.
+        tables: folder or s3://bucket/prefix.
+        model: what encodes.
+        clips: how a video becomes clips.
+        sampling: exact, or fast: near key frames, and pictures that may drift a little.
+        max_bad_fraction: exit code 3 above it.
+        videos_per_task: sources that are committed together.
+        decode_timeout_s: wall time of a file.
+        decode_cpu_s: processor time of a file, over all threads; four times the wall time if not given.
+        decode_memory_mb: MiB that a decoder's process may hold; 2048 if neither this nor a budget is given.
+        memory_budget_gb: GiB of all processes of the run together, Ray's own included; only for a Ray that the run
+            starts itself.
+        max_source_bytes: of a file.
+        encode_batch_frames: frames that the model sees at once.
+        precision: fp32, bf16, or auto: bf16 on a GPU.
+        decoders: actors at most.
+        encoders: actors at most.
+        gpus_per_encoder: what an encoder asks Ray for.
+    """
 
     input: list[str] = Field(min_length=1)
     tables: str = Field(min_length=1)
@@ -56,9 +77,13 @@ class ExtractConfig(Config):
     clips: str = "whole"
     max_bad_fraction: Fraction = 0.1
     videos_per_task: int | None = Field(default=None, ge=1, le=256)
+    sampling: Literal["exact", "fast"] = "exact"
     decode_timeout_s: float = Field(default=60.0, gt=0)
     max_source_bytes: int = Field(default=8 << 30, ge=1)
     encode_batch_frames: int = Field(default=96, ge=1)
+    decode_cpu_s: float | None = Field(default=None, ge=1)
+    decode_memory_mb: int | None = Field(default=None, ge=128, le=1 << 20)
+    memory_budget_gb: float | None = Field(default=None, gt=0)
     precision: str = Field(default="auto", pattern="^(auto|fp32|bf16)$")
     decoders: int | None = Field(default=None, ge=1)
     encoders: int | None = Field(default=None, ge=1)
@@ -67,9 +92,9 @@ class ExtractConfig(Config):
     @field_validator("clips")
     @classmethod
     def _known_clip_rule(cls, value: str) -> str:
-        match = _FIXED_CLIPS.fullmatch(value)
-        if value != "whole" and not (match and float(match[1]) > 0):
-            raise ValueError("must be 'whole' or 'fixed:SECONDS'")
+        match = _CLIP_RULE.fullmatch(value)
+        if not match or (match[1] and float(match[1]) <= 0):
+            raise ValueError("must be 'whole', 'fixed:SECONDS', 'scenes' or 'scenes:THRESHOLD'")
         return value
 
 

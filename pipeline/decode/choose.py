@@ -6,6 +6,7 @@ of pictures, gradual refresh), and it never returns from some transport streams.
 were shown to be right, and PyAV, which names each frame by its time, everywhere else.
 """
 
+from pipeline.decode.needed_frames import may_leave_out
 from pipeline.decode.picture import ROTATIONS
 from pipeline.decode.records import Probe
 
@@ -15,6 +16,8 @@ PYAV = "pyav"
 DECORD_BYTES = 80 << 20
 _CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _CODECS = ("h264", "hevc", "vp8", "vp9")
+# Where key frames are farther apart there is little to seek to, and PyAV can leave out frames that decord cannot.
+_LONG_GROUP = 48
 
 
 def choose_decoder(probe: Probe, num_wanted: int) -> tuple[str, str]:
@@ -47,5 +50,10 @@ def _against_decord(probe: Probe) -> str:
         (probe.num_frames < 2, "a single frame"),  # noqa: PLR2004  (says itself)
         (probe.num_video_streams > 1, "several video streams"),
         (probe.turn not in ROTATIONS, "a mirrored picture"),
+        (_groups_are_long(probe), "key frames far apart: leaving out frames saves more than seeking"),
     )
     return next((why for holds, why in checks if holds), "")
+
+
+def _groups_are_long(probe: Probe) -> bool:
+    return may_leave_out(probe) and probe.num_frames > _LONG_GROUP * len(probe.key_frames)

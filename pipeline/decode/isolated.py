@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.decode.child import WORKER_COMMAND, Child, ChildDiedError, ChildSilentError, ChildTooBigError
 from pipeline.decode.choose import DECORD
 from pipeline.decode.records import DecodedClip, DecodedVideo, Job
-from pipeline.sampling import clip_seconds
+from pipeline.sampling import check_rule
 from schemas.errors import BadVideoError
 
 _RECYCLE_FILES = 200
@@ -93,15 +93,18 @@ class IsolatedDecoder:
         with self._lock:
             self._ready_child()
 
-    def decode(self, path: str, rule: str, num_frames: int, size: int, interpolation: str) -> DecodedVideo:
+    def decode(
+        self, path: str, rule: str, num_frames: int, size: int, interpolation: str, *, fast: bool = False
+    ) -> DecodedVideo:
         """Decode one local file.
 
         Args:
             path: of a regular file.
-            rule: 'whole' or 'fixed:SECONDS'.
+            rule: 'whole', 'fixed:SECONDS', 'scenes' or 'scenes:THRESHOLD'.
             num_frames: F, frames a clip at most.
             size: side of the square pictures.
             interpolation: 'bicubic' or 'bilinear'.
+            fast: near key frames instead of the exact ones, and pictures that may drift a little.
 
         Raises:
             BadVideoError: the file cannot be used; reason "timeout", "cpu", "memory" or "crash" where it
@@ -109,13 +112,14 @@ class IsolatedDecoder:
             ConfigError: no such rule.
             ReelsiftError: no child can be started, whatever the file.
         """
-        clip_seconds(rule)
+        check_rule(rule)
         job = Job(
             path=os.path.abspath(path),
             rule=rule,
             num_frames=num_frames,
             size=size,
             interpolation=interpolation,
+            fast=fast,
             max_answer_bytes=self._max_answer_bytes,
             clip_bytes=self._clip_bytes,
             memory_bytes=self._limits.memory_bytes,

@@ -67,6 +67,22 @@ def upright(image: Image.Image, turn: str) -> Image.Image:
     return image.transpose(Image.Transpose[turn]) if turn else image
 
 
+def resized(shown: tuple[int, int], size: int, turn: str = "") -> tuple[int, int]:
+    """Width and height of a picture whose short side becomes `size`, before it is turned.
+
+    Args:
+        shown: width and height as shown.
+        size: of the short side.
+        turn: as `turn_of` gives it.
+
+    >>> resized((640, 360), 90), resized((640, 360), 90, "ROTATE_90")
+    ((160, 90), (90, 160))
+    """
+    # In whole numbers as torchvision has it: int(size * long / short).
+    width, height = (math.floor(size * side / min(shown)) for side in shown)
+    return (height, width) if turn in _SWAPS_SIDES else (width, height)
+
+
 def fit(
     frame: Image.Image | np.ndarray, size: int, interpolation: str, shown: tuple[int, int] | None = None
 ) -> np.ndarray:
@@ -85,10 +101,7 @@ def fit(
     (32, 32, 3)
     """
     image = frame if isinstance(frame, Image.Image) else Image.fromarray(frame)
-    width, height = shown or image.size
-    # In whole numbers as torchvision has it: int(size * long / short).
-    short = min(width, height)
-    target = (math.floor(size * width / short), math.floor(size * height / short))
+    target = resized(shown or image.size, size)
     if image.size != target:
         image = image.resize(target, _FILTERS[interpolation])
     left, top = (round((side - size) / 2.0) for side in target)

@@ -15,7 +15,8 @@ import av
 import numpy as np
 from PIL import Image
 
-from pipeline.decode.picture import upright
+from pipeline.decode.needed_frames import DamagedError, may_leave_out, needed_frames
+from pipeline.decode.picture import resized, upright
 from pipeline.decode.records import Picture, Probe
 from pipeline.decode.source import open_container, video_stream
 from schemas.errors import BadVideoError
@@ -77,14 +78,18 @@ class _Tally:
             raise BadVideoError("degraded", f"{lost} of {self.due} frames do not decode")
 
 
-def pyav_pictures(path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter) -> Iterator[Picture]:
-    """Decode the wanted frames in presentation order.
+def pyav_pictures(
+    path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter, *, fast_size: int = 0
+) -> Iterator[Picture]:
+    """Decode the wanted frames in presentation order, leaving out frames that they do not depend on where it can.
 
     Args:
         path: a local file.
         probe: what it is.
         wanted: positions in presentation order, rising, each once.
         fitter: from an upright RGB picture to uint8 (size, size, 3).
+        fast_size: not 0 asks for `fast` in `needed_frames`, and for pictures that the colour conversion itself brings
+            to that short side. Files of which nothing can be left out are decoded as ever.
 
     Yields:
         The frames that decode whole; broken ones are left out.
@@ -92,9 +97,38 @@ def pyav_pictures(path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter
     Raises:
         BadVideoError: no_frames, degraded, or size_change.
     """
-    seekable = bool(probe.pts) and probe.container.startswith(_SEEKABLE) and not probe.num_discarded
+    given = -1
+    if may_leave_out(probe):
+        try:
+            for picture in _needed_pictures(path, probe, wanted, fitter, fast_size):
+                given = picture.index
+                yield picture
+            return
+        except DamagedError:
+            pass  # how much is lost is counted over all frames
+    for picture in _all_pictures(path, probe, wanted, fitter):
+        if picture.index > given:
+            yield picture
+
+
+def _seekable(probe: Probe) -> bool:
+    return bool(probe.pts) and probe.container.startswith(_SEEKABLE) and not probe.num_discarded
+
+
+def _needed_pictures(
+    path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter, fast_size: int
+) -> Iterator[Picture]:
+    for run in plan_runs(probe.key_frames if _seekable(probe) else [], wanted):
+        for position, frame in needed_frames(path, probe, run.wanted, start=run.start, fast=bool(fast_size)):
+            _check_size(frame, probe)
+            image = _image(frame, resized((probe.width, probe.height), fast_size, probe.turn) if fast_size else None)
+            yield Picture(position, fitter(upright(image, probe.turn)))
+
+
+def _all_pictures(path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter) -> Iterator[Picture]:
+    """The same by decoding every frame, and counting those that are lost."""
     tally = _Tally()
-    for run in plan_runs(probe.key_frames if seekable else [], wanted):
+    for run in plan_runs(probe.key_frames if _seekable(probe) else [], wanted):
         due, last = set(run.wanted), run.wanted[-1]
         frames, begin = _frames_of_run(path, probe, run)
         tally.due += last + 1 - begin
@@ -108,9 +142,22 @@ def pyav_pictures(path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter
         tally.check()
 
 
-def _image(frame: Any) -> Image.Image:
+def decoded_frames(path: str, probe: Probe) -> Iterator[tuple[int, Any]]:
+    """Every frame that decodes, with its position, in presentation order; one is held at a time.
+
+    Raises:
+        BadVideoError: size_change.
+    """
+    for position, frame in _decode(path, probe, 0):
+        if 0 <= position < probe.num_frames:
+            _check_size(frame, probe)
+            yield position, frame
+
+
+def _image(frame: Any, size: tuple[int, int] | None = None) -> Image.Image:
+    width, height = size or (frame.width, frame.height)
     # The default filter for sub-sampled colour is coarser than decord's, and farther from the original.
-    image: Image.Image = frame.reformat(format="rgb24", interpolation="BICUBIC").to_image()
+    image: Image.Image = frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC").to_image()
     return image
 
 

@@ -49,13 +49,14 @@ class Job:
     """What is asked of one file."""
 
     path: str
-    rule: str  # 'whole' or 'fixed:SECONDS'
+    rule: str  # as `pipeline.sampling.check_rule` knows it
     num_frames: int  # F, frames a clip
     size: int  # side of the square picture
     interpolation: str  # 'bicubic' or 'bilinear'
     max_answer_bytes: int  # all pictures of all clips together
     clip_bytes: int = 0  # what each clip counts against that limit beside its pictures
     memory_bytes: int = 0  # what the process may hold; 0 for no limit
+    fast: bool = False  # near key frames instead of the exact ones, and pictures that may drift a little
     avoid_decord: str = ""  # why not to use decord; "" to let the probe decide
 
 

@@ -4,6 +4,7 @@ This runs inside the process that calls it. A file may make a decoder hang or cr
 `pipeline.decode.isolated`.
 """
 
+import bisect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,16 @@ from pipeline.decode.picture import fit
 from pipeline.decode.probe import probe
 from pipeline.decode.pyav_frames import MAX_BROKEN_SHARE, pyav_pictures
 from pipeline.decode.records import DecodedClip, Facts, Job, Picture, Probe
-from pipeline.sampling import clip_spans, count_clips, frames_in_span, uniform_indices
+from pipeline.decode.scenes import scene_starts
+from pipeline.sampling import (
+    clip_spans,
+    count_clips,
+    frames_in_span,
+    near_keys,
+    scene_spans,
+    scene_threshold,
+    uniform_indices,
+)
 from schemas.errors import BadVideoError
 
 
@@ -47,7 +57,8 @@ def decode_clips(job: Job, announce: Callable[[str], None] = lambda _: None) -> 
     _check_whole(seen)
     plans = _plan(seen, job)
     wanted = [index for plan in plans for index in plan.indices]
-    decoder, why = (PYAV, job.avoid_decord) if job.avoid_decord else choose_decoder(seen, len(wanted))
+    avoid = job.avoid_decord or ("fast sampling" if job.fast else "")
+    decoder, why = (PYAV, avoid) if avoid else choose_decoder(seen, len(wanted))
 
     def fitter(image: Any) -> np.ndarray:
         return fit(image, job.size, job.interpolation, (seen.width, seen.height))
@@ -61,7 +72,7 @@ def decode_clips(job: Job, announce: Callable[[str], None] = lambda _: None) -> 
             decoder, why = PYAV, str(error)
     if decoder == PYAV:
         announce(PYAV)
-        pictures = pyav_pictures(job.path, seen, wanted, fitter)
+        pictures = pyav_pictures(job.path, seen, wanted, fitter, fast_size=job.size if job.fast else 0)
     num_given = 0
     for clip in _clips(seen, plans, pictures):
         num_given += len(clip.frame_times_s)
@@ -81,7 +92,10 @@ def _check_whole(seen: Probe) -> None:
 
 def _plan(seen: Probe, job: Job) -> list[_Plan]:
     """The clips that show a frame, within the limit on what they would weigh."""
-    count = count_clips(seen.duration_s, job.rule)
+    threshold = scene_threshold(job.rule)
+    if threshold is not None:
+        spans = scene_spans(seen.duration_s, scene_starts(job.path, seen, threshold))
+    count = count_clips(seen.duration_s, job.rule) if threshold is None else len(spans)
     needed = min(count * job.num_frames, seen.num_frames) * job.size * job.size * 3 + count * job.clip_bytes
     if needed > job.max_answer_bytes or count > max(seen.num_frames, 1) * 1000:
         raise BadVideoError(
@@ -89,12 +103,20 @@ def _plan(seen: Probe, job: Job) -> list[_Plan]:
             f"{count} clips of {job.num_frames} frames would take {needed} bytes, above {job.max_answer_bytes}",
         )
     plans = []
-    for start_s, end_s in clip_spans(seen.duration_s, job.rule):
+    for start_s, end_s in clip_spans(seen.duration_s, job.rule) if threshold is None else spans:
         span = frames_in_span(seen.times_s, start_s, end_s)
         if span:
-            indices = tuple(span[position] for position in uniform_indices(len(span), job.num_frames))
-            plans.append(_Plan(start_s, end_s, indices))
+            plans.append(_Plan(start_s, end_s, _indices(seen, job, span)))
     return plans
+
+
+def _indices(seen: Probe, job: Job, span: range) -> tuple[int, ...]:
+    """The frames that stand for a span."""
+    indices = [span[position] for position in uniform_indices(len(span), job.num_frames)]
+    if job.fast:
+        keys = seen.key_frames[bisect.bisect_left(seen.key_frames, span[0]) : bisect.bisect(seen.key_frames, span[-1])]
+        indices = near_keys(indices, keys, len(span) / (2 * job.num_frames))
+    return tuple(indices)
 
 
 def _clips(seen: Probe, plans: Sequence[_Plan], pictures: Iterable[Picture]) -> Iterator[DecodedClip]:

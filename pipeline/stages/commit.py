@@ -37,15 +37,15 @@ def commit_batch(batch: dict[str, Any], tables: str) -> dict[str, Any]:
         tables: the root of the tables.
 
     Returns:
-        one row: task_id, error, done, filtered, quarantined, clips.
+        one row: task_id, error, split, done, filtered, quarantined, clips.
     """
     payload = TaskPayload.of_batch(batch)
     counts = dict.fromkeys((*STATUSES, "clips"), 0)
     error = payload.error
-    if not error:
+    if not error and not payload.split:
         try:
             counts = commit_task(Store(tables), payload)
         except Exception as problem:  # noqa: BLE001  (said above)
             error = payload.failed("commit", problem).error
-    row: dict[str, Any] = {"task_id": payload.task_id, "error": error} | counts
+    row: dict[str, Any] = {"task_id": payload.task_id, "error": error, "split": payload.split} | counts
     return {name: np.array([value]) for name, value in row.items()}

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipeline.decode.isolated import IsolatedDecoder
 from pipeline.decode.records import DecodedVideo
+from pipeline.sampling import require_detector
 from pipeline.stages.fetch import local_copy
 from pipeline.stages.payload import DECODED_SCHEMA, TaskPayload, to_ipc
 from schemas.errors import BadVideoError
@@ -29,6 +30,11 @@ class DecodeSettings:
     interpolation: str
     timeout_s: float
     max_source_bytes: int
+    cpu_s: float | None = None
+    memory_bytes: int = 2 << 30
+    task_bytes: int = 1 << 30  # decoded pictures and stored tokens of all sources of a task
+    clip_bytes: int = 0  # stored tokens of a clip
+    fast: bool = False
 
 
 def video_row(source: _Row, status: str, **facts: object) -> _Row:
@@ -62,8 +68,15 @@ class DecodeStage:
     """One actor's decoder. Never raises for a bad source; a storage fault makes the whole task wait for a rerun."""
 
     def __init__(self, settings: DecodeSettings) -> None:
+        require_detector(settings.clips)
         self._settings = settings
-        self._decoder = IsolatedDecoder(timeout_s=settings.timeout_s)
+        self._decoder = IsolatedDecoder(
+            timeout_s=settings.timeout_s,
+            cpu_s=settings.cpu_s,
+            memory_bytes=settings.memory_bytes,
+            max_answer_bytes=settings.task_bytes,
+            clip_bytes=settings.clip_bytes,
+        )
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Decode the task of a one-row batch with columns task_id and sources (JSON)."""
@@ -74,17 +87,24 @@ class DecodeStage:
             return payload.failed("decode", error).to_batch()
 
     def run(self, task: str, sources: Sequence[_Row]) -> TaskPayload:
-        """Decode all sources of a task."""
+        """Decode all sources of a task; those of one that grows too large are to be planned one by one."""
         videos: list[_Row] = []
-        clips: list[_Row] = []
-        for source in sources:
-            row, found = self._one(source)
-            videos.append(row)
-            clips += found
+        held_bytes = 0
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, DECODED_SCHEMA) as writer:
+            for source in sources:
+                row, found = self._one(source)
+                videos.append(row)
+                held_bytes += sum(len(clip["frames_NHWC"]) + self._settings.clip_bytes for clip in found)
+                if held_bytes > self._settings.task_bytes and len(sources) > 1:
+                    return TaskPayload(task_id=task, split=True)
+                if found:
+                    # Written at once: the pictures of one source, not of all, are held twice.
+                    writer.write_batch(pa.RecordBatch.from_pylist(found, schema=DECODED_SCHEMA))
         return TaskPayload(
             task_id=task,
             videos=to_ipc(pa.Table.from_pylist(videos, schema=VIDEOS_SCHEMA)),
-            clips=to_ipc(pa.Table.from_pylist(clips, schema=DECODED_SCHEMA)),
+            clips=sink.getvalue().to_pybytes(),
         )
 
     def _one(self, source: _Row) -> tuple[_Row, list[_Row]]:
@@ -118,6 +138,7 @@ class DecodeStage:
                 num_frames=settings.num_frames,
                 size=settings.image_size,
                 interpolation=settings.interpolation,
+                fast=settings.fast,
             )
 
     def __del__(self) -> None:

@@ -14,9 +14,6 @@ from pipeline.stages.payload import TaskPayload, from_ipc, to_ipc
 from schemas.errors import ModelMismatchError
 from schemas.tables import QUARANTINED, clips_schema
 
-# Patch tokens of one pass in float32: 16 clips of B/16 are 150 MiB.
-_CLIPS_A_PASS = 16
-
 
 @dataclass(frozen=True)
 class EncodeSettings:
@@ -26,6 +23,7 @@ class EncodeSettings:
     model_id: str
     batch_frames: int
     precision: str
+    clips_a_pass: int = 16  # patch tokens of a pass in float32: 16 clips of B/16 are 150 MiB
 
 
 def pad_clips(decoded: pa.Table, num_frames: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -117,7 +115,7 @@ class EncodeStage:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Encode the task of a one-row batch."""
         payload = TaskPayload.of_batch(batch)
-        if payload.error:
+        if payload.error or payload.split:
             return batch
         try:
             return self.run(payload).to_batch()
@@ -128,12 +126,17 @@ class EncodeStage:
         """Encode all clips of a task."""
         decoded, videos = from_ipc(payload.clips), from_ipc(payload.videos)
         schema = clips_schema(self._model.token_shape, self._settings.model_id)
-        parts = [
-            self._encode(decoded.slice(start, _CLIPS_A_PASS), schema) for start in range(0, len(decoded), _CLIPS_A_PASS)
-        ]
-        kept = pa.concat_tables(parts) if parts else schema.empty_table()
-        videos, kept = quarantine_lost(videos, decoded, kept)
-        return replace(payload, videos=to_ipc(videos), clips=to_ipc(kept))
+        sink, num_kept, step = pa.BufferOutputStream(), 0, self._settings.clips_a_pass
+        with pa.ipc.new_stream(sink, schema) as writer:
+            for start in range(0, len(decoded), step):
+                part = self._encode(decoded.slice(start, step), schema)
+                num_kept += len(part)
+                writer.write_table(part)
+        clips = sink.getvalue().to_pybytes()
+        if num_kept < len(decoded):
+            videos, kept = quarantine_lost(videos, decoded, from_ipc(clips))
+            clips = to_ipc(kept)
+        return replace(payload, videos=to_ipc(videos), clips=clips)
 
     def _encode(self, decoded: pa.Table, schema: pa.Schema) -> pa.Table:
         config = self._model.config

@@ -1,7 +1,8 @@
 """What flows between the stages: one row a task, its tables as Arrow IPC bytes, an error if a stage failed.
 
 Row: task_id (str), videos (VIDEOS_SCHEMA, IPC), clips (IPC; DECODED_SCHEMA before encoding, clips_schema after),
-error (str; not empty: the task is not committed, and a rerun tries it again).
+error (str; not empty: the task is not committed, and a rerun tries it again), split (bool: the task's sources are too
+much together, and are to be planned again one by one).
 """
 
 from dataclasses import dataclass, replace
@@ -48,11 +49,12 @@ class TaskPayload:
     videos: bytes = b""
     clips: bytes = b""
     error: str = ""
+    split: bool = False
 
     @classmethod
     def of_batch(cls, batch: dict[str, Any]) -> Self:
         """From a Ray Data batch of one row."""
-        return cls(**{name: batch[name][0] for name in ("task_id", "videos", "clips", "error")})
+        return cls(**{name: batch[name][0] for name in ("task_id", "videos", "clips", "error", "split")})
 
     def to_batch(self) -> dict[str, Any]:
         """To a Ray Data batch of one row; object arrays keep bytes that end in zeros whole."""

@@ -1,7 +1,7 @@
 """Plan: which sources are new or changed, and how they are grouped into tasks. Pure."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -70,6 +70,17 @@ def retry_rows(planned: pa.Table, per_task: int) -> pa.Table:
         for row in group:
             row["task_id"] = task
     return pa.Table.from_pylist(rows, schema=PLAN_SCHEMA)
+
+
+def split_rows(planned: pa.Table, tasks: Collection[str]) -> pa.Table:
+    """Rows of PLAN_SCHEMA that plan each source of these tasks once more, in a task of its own.
+
+    Args:
+        planned: the current plan.
+        tasks: ids of tasks that are too large.
+    """
+    rows = [row for row in planned.to_pylist() if row["task_id"] in tasks]
+    return pa.Table.from_pylist([row | {"task_id": task_of([row])} for row in rows], schema=PLAN_SCHEMA)
 
 
 def task_of(rows: Sequence[Mapping[str, Any]]) -> str:

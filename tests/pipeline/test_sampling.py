@@ -4,7 +4,15 @@ import random
 
 import pytest
 
-from pipeline.sampling import clip_spans, count_clips, frames_in_span, sampler_name, uniform_indices
+from pipeline.sampling import (
+    check_rule,
+    clip_spans,
+    count_clips,
+    frames_in_span,
+    sampler_name,
+    scene_spans,
+    uniform_indices,
+)
 from schemas.errors import ConfigError
 
 
@@ -44,10 +52,29 @@ def test_every_frame_belongs_to_exactly_one_span():
     assert found == list(range(251))
 
 
-@pytest.mark.parametrize("rule", ["", "scenes", "fixed", "fixed:", "fixed:0", "fixed:-1", "fixed:nan", "fixed:inf"])
+def test_scenes_tile_the_video_and_none_is_short():
+    rng = random.Random(1)
+    for _ in range(300):
+        duration_s = rng.uniform(0.01, 60)
+        starts = sorted(rng.uniform(0, duration_s) for _ in range(rng.randrange(40)))
+        spans = scene_spans(duration_s, starts)
+        assert (spans[0][0], spans[-1][1]) == (0.0, duration_s)
+        assert all(before[1] == after[0] for before, after in itertools.pairwise(spans))
+        assert {start for start, _ in spans[1:]} <= set(starts)
+        assert len(spans) == 1 or all(end - start >= 1.0 for start, end in spans)
+
+
+@pytest.mark.parametrize("rule", ["whole", "fixed:2.5", "scenes", "scenes:30"])
+def test_a_known_rule_passes(rule):
+    check_rule(rule)
+
+
+@pytest.mark.parametrize(
+    "rule", ["", "scenes:", "scenes:0", "scene", "fixed", "fixed:", "fixed:0", "fixed:-1", "fixed:nan", "fixed:inf"]
+)
 def test_an_unknown_rule_is_the_callers_mistake(rule):
     with pytest.raises(ConfigError, match="fixed:SECONDS"):
-        clip_spans(10.0, rule)
+        check_rule(rule)
 
 
 def test_the_samplers_name_says_how_many():

@@ -109,7 +109,7 @@ def test_a_relative_path_and_a_name_that_is_no_text(decoder, plain, tmp_path, mo
 
 def test_a_wrong_rule_is_the_callers_mistake(decoder, plain):
     with pytest.raises(ConfigError):
-        decode(decoder, plain, "scenes")
+        decode(decoder, plain, "scene")
     assert decode(decoder, plain)[0] == [GOOD]
 
 

@@ -1,5 +1,5 @@
 from pipeline.sources import Source
-from pipeline.stages.plan import new_sources, pending_tasks, plan_rows
+from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, split_rows, task_of
 from schemas.tables import PLAN_SCHEMA
 
 
@@ -32,3 +32,14 @@ def test_committed_tasks_are_not_pending():
     first = rows["task_id"][0].as_py()
     pending = pending_tasks(rows, {first})
     assert [task for task, _ in pending] == list(dict.fromkeys(rows["task_id"].to_pylist()))[1:]
+
+
+def test_a_task_that_is_too_large_becomes_one_task_a_source():
+    planned = plan_rows(sources(5), 3)
+    large = planned["task_id"][0].as_py()
+    rows = split_rows(planned, {large})
+    assert rows.schema.equals(PLAN_SCHEMA)
+    assert rows["uri"].to_pylist() == planned["uri"].to_pylist()[:3]
+    assert rows["attempt"].to_pylist() == [1, 1, 1]
+    assert len(set(rows["task_id"].to_pylist()) - {large}) == 3
+    assert rows["task_id"].to_pylist() == [task_of([row]) for row in rows.to_pylist()]
