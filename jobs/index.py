@@ -36,6 +36,20 @@ def parsers() -> dict[str, CommandParser]:
     )
     codecs = CommandParser(
         "index codecs",
+    build.add_argument(
+        "--index-type",
+        metavar="TYPE",
+        dest="index_type",
+        help="auto | FLAT | HNSW | IVF_FLAT | IVF_SQ8 | IVF_RABITQ | DISKANN: of the vectors, where this Milvus has it "
+        "(default auto: by their number, and by --set index_memory_gb=16)",
+    )
+    build.add_argument(
+        "--field",
+        metavar="NAME:TYPE",
+        action="append",
+        dest="fields",
+        help="int | float | bool | string: a metadata column that searches may be filtered by; repeatable",
+    )
         "Try the ways to store fine tokens on your own clips, and name the smallest within a loss.",
         "reelsift index codecs --tables tables/ --data clips/",
     )

@@ -14,6 +14,7 @@ from jobs.cli import EXIT_DONE, CommandParser, print_json, run_command
 from pipeline.ranking import clean_query
 from pipeline.search import Searcher
 from schemas.config import SearchConfig
+from schemas.filters import parse_filter
 from schemas.http import MAX_K
 from schemas.results import SearchHit, SearchResult
 
@@ -39,6 +40,11 @@ def parsers() -> dict[str, CommandParser]:
         "--recall",
         metavar="MODE",
         help="coarse | frames | both: how candidates are found (default: both, if the index has frame vectors)",
+    )
+    parser.add_argument(
+        "--filter",
+        metavar="JSON",
+        help='which clips may come, such as \'{"field": "duration_s", "op": ">=", "value": 2}\'',
     )
     return {"search": parser}
 
@@ -94,10 +100,10 @@ def fits(hits: Sequence[SearchHit], width: int) -> bool:
     return fixed + _MIN_FILE_WIDTH <= width
 
 
-def show(result: SearchResult) -> None:
+def show(result: SearchResult, *, narrowed: bool = False) -> None:
     """Print a result for a person."""
     if not result.hits:
-        print("no clips: the published version is empty")
+        print(f"no clips: {'none passes the filter' if narrowed else 'the published version is empty'}")
     elif sys.stdout.isatty() and fits(result.hits, width := shutil.get_terminal_size().columns):
         # With both sizes given, also a terminal that calls itself dumb is as wide as it is, not 80 columns.
         Console(width=width, height=_ROWS, highlight=False).print(rich_table(result.hits))
@@ -129,14 +135,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = parser.settings(args)
     query = clean_query(str(settings.pop("query")))
     config = SearchConfig.of(settings)
+    narrowed = None if config.filter is None else parse_filter(config.filter)
     # As in a replica: one thread is as fast for one text, and gives the same bits.
     torch.set_num_threads(1)
     searcher = Searcher.open(config.index)
     try:
-        result = searcher.search(query, config.k, config.recall_k, config.recall)
+        result = searcher.search(query, config.k, config.recall_k, config.recall, narrowed)
     finally:
         searcher.close()
-    show(result)
+    show(result, narrowed=narrowed is not None)
     if args.json:
         print_json(result)
     return EXIT_DONE

@@ -31,4 +31,4 @@ def encode_query(model: EercfModel, query: str) -> EncodedQuery:
     """
     text_TD = model.encode_text([query])
     query_TD = model.fold_query(text_TD)
-    return EncodedQuery(*(t[0].cpu().float().numpy() for t in (text_TD, query_TD)))
+    return EncodedQuery(text_TD[0].cpu().float().numpy(), query_TD[0].cpu().float().numpy())

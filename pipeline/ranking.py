@@ -20,10 +20,17 @@ SCORE_DECIMALS = 6
 
 @dataclass(frozen=True)
 class EncodedQuery:
-    """One text: t (D, float32, unit) for frames and stage 2, and q = G^T t (D, float32) for coarse vectors."""
+    """One query.
+
+    Attributes:
+        text_D: t, float32, unit, for frames and stage 2.
+        query_D: q = G^T t, float32, for coarse vectors.
+        expression: what clips must meet (`pipeline.index.filter_expression`); "" for all.
+    """
 
     text_D: np.ndarray
     query_D: np.ndarray
+    expression: str = ""
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,9 @@ class _Recall:
         if not frames:
             return []
         with self._clock.part("recall_frames"):
-            found = self._vectors.search_frames(frames.collection, self._query.text_D, limit, frames.ann.search)
+            found = self._vectors.search_frames(
+                frames.collection, self._query.text_D, limit, frames.ann.search, self._query.expression
+            )
         return [hit.clip_id for hit in found]
 
     def _by_coarse(self, wanted: int) -> list[CoarseHit]:
@@ -105,7 +107,9 @@ class _Recall:
         while True:
             with self._clock.part("recall_coarse"):
                 query_1D, search = self._query.query_D[None], self._manifest.ann.search
-                hits = self._vectors.search(self._manifest.collection, query_1D, limit, search)[0]
+                (hits,) = self._vectors.search(
+                    self._manifest.collection, query_1D, limit, search, self._query.expression
+                )
             usable = [hit for hit in hits if self._is_there(hit)]
             if len(usable) >= wanted or len(hits) < limit or limit == MAX_WINDOW:
                 return coarse_order(usable)[:wanted]

@@ -5,10 +5,12 @@ alone (`pipeline.query_encoding`), find candidates in the same way (`pipeline.re
 (`pipeline.rerank`) and order them by the same rule (`pipeline.ranking`).
 """
 
+from dataclasses import replace
 from typing import Self
 
 from models.eercf import EercfModel
 from pipeline.both_stages import find
+from pipeline.index.filter_expression import filter_expression
 from pipeline.index.fine_store import FineStore
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import live_manifest, open_fine
@@ -16,6 +18,7 @@ from pipeline.query_encoding import encode_query, load_version_model
 from pipeline.ranking import choose_recall, clean_query, elapsed_ms, now, ranked
 from pipeline.rerank import warm_up
 from pipeline.storage import Store
+from schemas.filters import Tree
 from schemas.manifest import VersionManifest
 from schemas.recall import RecallMode
 from schemas.results import SearchResult
@@ -57,7 +60,9 @@ class Searcher:
             fine.close()
             raise
 
-    def search(self, query: str, k: int, recall_k: int, mode: RecallMode | None = None) -> SearchResult:
+    def search(
+        self, query: str, k: int, recall_k: int, mode: RecallMode | None = None, narrowed: Tree | None = None
+    ) -> SearchResult:
         """The k best clips for a text.
 
         Args:
@@ -67,14 +72,15 @@ class Searcher:
             mode: how stage 1 finds them; None for both ways where the version has frame vectors, else coarse.
 
         Raises:
-            UsageError: the query is empty or too long, or the version cannot recall that way.
+            UsageError: the query is empty or too long, or the version cannot recall or be filtered that way.
             IndexCorruptError: the stores disagree.
             VectorStoreError: Milvus is away.
         """
         query = clean_query(query)
         mode = choose_recall(mode, self.manifest)
         begin = start = now()
-        encoded = encode_query(self._model, query)
+            narrowed: which clips may come; None for all.
+        encoded = replace(encode_query(self._model, query), expression=expression)
         encode_ms = elapsed_ms(start)
         found, scored = find(self._vectors, self._fine, self.manifest, encoded, mode, k, recall_k)
         return SearchResult(
@@ -82,6 +88,7 @@ class Searcher:
             version=self.manifest.version,
             recall=mode,
             hits=ranked(found.hits, scored, k),
+        expression = filter_expression(narrowed, self.manifest.fields) if narrowed else ""
             timings_ms={
                 "encode": encode_ms,
                 **found.timings_ms,

@@ -1,5 +1,6 @@
 """Settings of every job: frozen, checked when made, unknown keys refused."""
 
+import json
 import math
 import re
 from typing import Annotated, Any, Literal, Self
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from schemas.codecs import CodecName
 from schemas.errors import ConfigError
+from schemas.fields import MAX_FIELDS, FilterField, OwnField
 from schemas.http import MAX_K
 from schemas.recall import FramesSetting, IndexTypeSetting, RecallMode
 from schemas.tables import HOPELESS_REASONS, REASONS
@@ -143,6 +145,7 @@ class IndexConfig(Config):
         recall_target: share of the exact best 50 rows that a search must find, else the build fails.
         recall_sample: queries of each kind that it is measured with.
         shard_bytes: largest size of a fine shard.
+        fields: NAME:TYPE of metadata columns that searches may be filtered by, beside those of every clip.
         batch_rows: rows of a message to Milvus.
     """
 
@@ -157,8 +160,17 @@ class IndexConfig(Config):
     recall_target: Fraction = 0.95
     recall_sample: int = Field(default=200, ge=1, le=10_000)
     shard_bytes: int = Field(default=256 << 20, ge=1 << 12)
+    fields: tuple[OwnField, ...] = Field(default=(), max_length=MAX_FIELDS)
     batch_rows: int = Field(default=512, ge=1)
 
+
+    @field_validator("fields")
+    @classmethod
+    def _each_once(cls, value: tuple[FilterField, ...]) -> tuple[FilterField, ...]:
+        names = [field.name for field in value]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{next(name for name in names if names.count(name) > 1)} is given twice")
+        return value
 
 class CodecsConfig(Config):
     """Settings of `reelsift index codecs`.
@@ -189,7 +201,16 @@ class CodecsConfig(Config):
 
 
 class PublishConfig(Config):
-    """Settings of `reelsift index publish`; without a version it is the newest."""
+    """Settings of `reelsift index publish`.
+
+    Attributes:
+        index: the index.
+        version: None for the newest.
+        canaries: texts, one a line; without them the version's own vectors are asked for.
+        min_overlap: least overlap@10 with the live version, where that is of the same model.
+        min_recall: least recall@50 that the build measured.
+        evaluation: a report.json, which `index list` then tells of.
+    """
 
     index: str = Field(min_length=1)
     version: int | None = Field(default=None, ge=1)
@@ -270,6 +291,13 @@ class SearchConfig(Config):
 class ServeConfig(Config):
     """Settings of `reelsift serve`."""
 
+    filter: str | None = None
+
+    @field_validator("filter", mode="before")
+    @classmethod
+    def _as_json(cls, value: Any) -> Any:
+        # In a YAML file it is written as what it is.
+        return json.dumps(value) if isinstance(value, dict) else value
     index: str = Field(min_length=1)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)

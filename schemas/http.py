@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from schemas.filters import Filter
 from schemas.recall import RecallMode
 
 MAX_QUERY_CHARS = 2000
@@ -26,6 +27,14 @@ class SearchRequest(BaseModel):
         default=None,
         description="How candidates are found: by their coarse vector, by their best frame, or by both (the default "
         "where the index has frame vectors, else coarse).",
+    )
+    filter: Filter | None = Field(
+        default=None,
+        description="Which clips may come: a condition on a field of the index, or several under and, or, not. A clip "
+        "without a value meets no condition on it but exists: false.",
+        examples=[
+            {"and": [{"field": "duration_s", "op": ">=", "value": 2}, {"field": "width", "op": ">", "value": 640}]}
+        ],
     )
 
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.fields import FilterField
 from schemas.scoring import ScoringParams
 from schemas.tables import TokenShape
 
@@ -128,6 +129,7 @@ class VersionManifest(BaseModel):
     shards: list[FineShard]
     tables: str
     sample: list[str] = []
+    fields: list[FilterField] = []
     tasks_object: str | None = None
     created_utc: str
 

@@ -16,6 +16,7 @@ from models.eercf import EercfModel
 from pipeline.index.build_lock import only_build
 from pipeline.index.collection_schema import METRIC
 from pipeline.index.collection_writer import CollectionWriter
+from pipeline.index.field_values import all_fields
 from pipeline.index.fine_layout import record_dtype
 from pipeline.index.fine_writer import FineWriter
 from pipeline.index.finish import finish
@@ -146,6 +147,7 @@ class _Build:
         self._vectors = vectors
         self._info = info
         self._config = config
+        self._fields = all_fields(config.fields)
         self._progress = progress
         # Once, so that the list of tasks and what is read of them cannot differ while an extraction goes on.
         self._tasks = current_videos(Store(config.tables))
@@ -168,13 +170,13 @@ class _Build:
     def open(self, sample: RecallSample, *, with_frames: bool) -> None:
         """Make the collections: of clips, and of their frames if they are wanted."""
         dim = self._info.token_shape.dim
-        self._vectors.create(self.collection, dim)
+        self._vectors.create(self.collection, dim, self._fields)
         target = self._config.recall_target
         check = RecallCheck(sample.coarse_SD, target)
         self._clips = CollectionWriter(self._vectors, self.collection, "clip_id", "clips", check)
         if with_frames:
             name = frames_name(self.collection)
-            self._vectors.create_frames(name, dim)
+            self._vectors.create_frames(name, dim, self._fields)
             check = RecallCheck(sample.frames_SD, target)
             self._frames = CollectionWriter(self._vectors, name, "frame_id", "frames", check)
 
@@ -215,10 +217,10 @@ class _Build:
     def _write_task(self, table: pa.Table, writer: FineWriter) -> None:
         for start in range(0, len(table), self._config.batch_rows):
             part = table.slice(start, self._config.batch_rows)
-            self._clips.write(clip_rows(part, writer.append(part)), self._config.batch_rows)
+            self._clips.write(clip_rows(part, writer.append(part), self._fields), self._config.batch_rows)
             if self._frames:
                 shape = self._info.token_shape
-                self._frames.write(frame_rows(part, shape.frames, shape.dim), self._config.batch_rows)
+                self._frames.write(frame_rows(part, shape.frames, shape.dim, self._fields), self._config.batch_rows)
             self._clip_ids.append(part["clip_id"].combine_chunks())
             self._clips_a_video.update(part["video_id"].to_pylist())
             self._progress(self._clips_a_video.total(), "writing clips")
@@ -295,6 +297,7 @@ class _Build:
             + round(vector_bytes * (self._frames.rows if self._frames else 0) / clips),
             shards=shards,
             tables=tables.root,
+            fields=self._fields,
             sample=self._sample,
             tasks_object=write_tasks(self._store, 1, self._tasks),
             created_utc=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pipeline.index.fine_writer import FineWriter
 from pipeline.index.milvus_rows import clip_rows, frame_rows
 from pipeline.index.vector_store import VectorStore
 from pipeline.storage import Store
+from schemas.fields import FilterField
 from schemas.manifest import FINE_DIR
 from schemas.tables import TokenShape
 
@@ -26,6 +27,7 @@ class ClipWriter:
         writer: of the shards.
         shape: F, P and D.
         batch_rows: rows of one message to Milvus.
+        fields: those of the version.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class ClipWriter:
         writer: FineWriter,
         shape: TokenShape,
         batch_rows: int,
+        fields: Sequence[FilterField],
     ) -> None:
         self._vectors = vectors
         self._collection = collection
@@ -43,6 +46,7 @@ class ClipWriter:
         self._writer = writer
         self._shape = shape
         self._batch_rows = batch_rows
+        self._fields = fields
         self.clips_a_video: Counter[str] = Counter()
         self.frame_rows = 0
 
@@ -50,13 +54,13 @@ class ClipWriter:
         """Write the clips of one task."""
         for start in range(0, len(table), self._batch_rows):
             part = table.slice(start, self._batch_rows)
-            self._vectors.insert(self._collection, clip_rows(part, self._writer.append(part)))
+            self._vectors.insert(self._collection, clip_rows(part, self._writer.append(part), self._fields))
             if self._frames:
                 self._write_frames(self._frames, part)
             self.clips_a_video.update(part["video_id"].to_pylist())
 
     def _write_frames(self, collection: str, part: pa.Table) -> None:
-        rows = frame_rows(part, self._shape.frames, self._shape.dim)
+        rows = frame_rows(part, self._shape.frames, self._shape.dim, self._fields)
         # The rows of a call stay few: a message to Milvus has a largest size.
         for start in range(0, len(rows), self._batch_rows):
             self._vectors.insert(collection, rows[start : start + self._batch_rows])

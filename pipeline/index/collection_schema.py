@@ -5,12 +5,14 @@ what a Milvus has of `pipeline/index/index_choice.py`.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Final
 
 from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from schemas.errors import VectorStoreError
+from schemas.fields import FieldType, FilterField
 
 METRIC: Final = "IP"
 # pymilvus takes whole seconds; a float is ignored in places, and then it waits for ever.
@@ -19,9 +21,15 @@ _POLL_S = 0.5
 _ID_CHARS = 64
 _FRAME_CHARS = 8
 _MAX_CHARS = 65_535
+_KINDS: Final[dict[FieldType, DataType]] = {
+    "int": DataType.INT64,
+    "float": DataType.DOUBLE,
+    "bool": DataType.BOOL,
+    "string": DataType.VARCHAR,
+}
 
 
-def make_clip_collection(client: MilvusClient, collection: str, dim: int) -> None:
+def make_clip_collection(client: MilvusClient, collection: str, dim: int, fields: Sequence[FilterField] = ()) -> None:
     """An empty collection of clips without an index; one of that name is replaced."""
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("clip_id", DataType.VARCHAR, is_primary=True, max_length=_ID_CHARS)
@@ -32,21 +40,36 @@ def make_clip_collection(client: MilvusClient, collection: str, dim: int) -> Non
     schema.add_field("shard", DataType.INT64)
     schema.add_field("row", DataType.INT64)
     schema.add_field("metadata", DataType.JSON)
+    _add_fields(schema, fields)
     schema.add_field("v", DataType.FLOAT_VECTOR, dim=dim)
     _replace(client, collection, schema)
 
 
-def make_frame_collection(client: MilvusClient, collection: str, dim: int) -> None:
+def make_frame_collection(client: MilvusClient, collection: str, dim: int, fields: Sequence[FilterField] = ()) -> None:
     """An empty collection of frames without an index; one of that name is replaced.
 
-    A frame names its clip and nothing more: what else a search needs stands once, with the clip, and is looked up
-    there together with the coarse vector.
+    A frame names its clip, and repeats what a filter may ask for, so that Milvus leaves out what does not pass before
+    it counts the best. What else a search needs stands once, with the clip, and is looked up there together with the
+    coarse vector.
     """
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("frame_id", DataType.VARCHAR, is_primary=True, max_length=_ID_CHARS + _FRAME_CHARS)
     schema.add_field("clip_id", DataType.VARCHAR, max_length=_ID_CHARS)
+    _add_fields(schema, fields)
     schema.add_field("v", DataType.FLOAT_VECTOR, dim=dim)
     _replace(client, collection, schema)
+
+
+def _add_fields(schema: CollectionSchema, fields: Sequence[FilterField]) -> None:
+    """Columns of filterable fields, but for those that are there for other reasons."""
+    there = {field.name for field in schema.fields}
+    for field in fields:
+        if field.column not in there:
+            size = {"max_length": _MAX_CHARS} if field.type == "string" else {}
+            schema.add_field(field.column, _KINDS[field.type], **size)
+        # Milvus has empty values from release 2.5 on.
+        if field.present:
+            schema.add_field(field.present, DataType.BOOL)
 
 
 def _replace(client: MilvusClient, collection: str, schema: CollectionSchema) -> None:

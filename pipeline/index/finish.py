@@ -98,7 +98,8 @@ def _with_tasks(
             masked=manifest.scoring.fusion.masked,
             first=len(manifest.shards),
         )
-        writer = ClipWriter(vectors, manifest.collection, frames, fine, manifest.token_shape, batch_rows)
+        shape, fields = manifest.token_shape, manifest.fields
+        writer = ClipWriter(vectors, manifest.collection, frames, fine, shape, batch_rows, fields)
         try:
             for table in iter_clips(tables, manifest.model_id, wanted):
                 writer.write(table)

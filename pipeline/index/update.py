@@ -3,8 +3,12 @@
 from collections import Counter
 from datetime import UTC, datetime
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipeline.index.build_lock import only_build, only_switch
 from pipeline.index.delete import change_of
+from pipeline.index.field_values import check_videos
 from pipeline.index.finish import finish
 from pipeline.index.intent import begin
 from pipeline.index.milvus_places import MilvusPlaces
@@ -28,6 +32,7 @@ def update_index(config: UpdateConfig) -> UpdateSummary:
         IndexMissingError: there is no such version, or none is published.
         IndexCorruptError: the version does not know its tasks, or is damaged.
         ModelMismatchError: the tables are of another model.
+        UsageError: a value of a filterable field is of another type.
         StorageError: a build is under way, or tables or index cannot be read or written: the same command goes on.
         VectorStoreError: Milvus is away: the same command goes on.
     """
@@ -77,6 +82,9 @@ def _plan(tables: Store, index: Store, manifest: VersionManifest) -> Intent | No
     """What is to be done, or None when the version is up to date."""
     by_task = current_videos(tables)
     added = sorted(by_task.keys() - read_tasks(version_store(index, manifest.version), manifest))
+    videos_now = read_videos(tables)
+    # What cannot be written must not get into the journal, from which it would be tried again and again.
+    check_videos(videos_now.filter(pc.is_in(videos_now["task_id"], pa.array(added, pa.string()))), manifest.fields)
     changed = _planned_again(tables)
     videos = {video for task in added for video in by_task[task] if video in changed} | _deleted(tables)
     with MilvusPlaces(index) as places:

@@ -16,12 +16,14 @@ from pipeline.index.collection_schema import (
     make_frame_collection,
     make_index,
 )
+from pipeline.index.filtered_search import complete
 from pipeline.index.frame_search import group_by_clip
 from pipeline.index.hits import CoarseHit, FrameHit
 from pipeline.index.index_choice import FIRST_EF, at_depth, standard_params
 from pipeline.index.milvus_client import is_away
 from pipeline.index.milvus_connection import LOAD_S, MilvusConnection
 from schemas.errors import VectorStoreError
+from schemas.fields import FilterField
 from schemas.manifest import IndexParams
 
 # What a search passes on that is told nothing else: other indexes than a graph pass over it.
@@ -57,13 +59,13 @@ class VectorStore:
         """
         return cls(MilvusConnection.open(milvus, index_root))
 
-    def create(self, collection: str, dim: int) -> None:
-        """Make an empty collection of clips; one of that name is replaced."""
-        self._milvus.ask(lambda client: make_clip_collection(client, collection, dim))
+    def create(self, collection: str, dim: int, fields: Sequence[FilterField] = ()) -> None:
+        """Make an empty collection of clips, with columns for `fields`; one of that name is replaced."""
+        self._milvus.ask(lambda client: make_clip_collection(client, collection, dim, fields))
 
-    def create_frames(self, collection: str, dim: int) -> None:
-        """Make an empty collection of frames; one of that name is replaced."""
-        self._milvus.ask(lambda client: make_frame_collection(client, collection, dim))
+    def create_frames(self, collection: str, dim: int, fields: Sequence[FilterField] = ()) -> None:
+        """Make an empty collection of frames, with columns for `fields`; one of that name is replaced."""
+        self._milvus.ask(lambda client: make_frame_collection(client, collection, dim, fields))
 
     def insert(self, collection: str, rows: list[dict[str, Any]]) -> None:
         """Write rows with the columns of the collection; `v` is float32 and unit.
@@ -161,7 +163,12 @@ class VectorStore:
         return self._milvus.ask_loaded(collection, work)
 
     def search(
-        self, collection: str, queries_QD: np.ndarray, limit: int, search: Mapping[str, int] = _SEARCH
+        self,
+        collection: str,
+        queries_QD: np.ndarray,
+        limit: int,
+        search: Mapping[str, int] = _SEARCH,
+        expression: str = "",
     ) -> list[list[CoarseHit]]:
         """The clips with the largest inner product, best first, a list a query.
 
@@ -174,7 +181,7 @@ class VectorStore:
         Raises:
             VectorStoreError: Milvus is away, or has no such collection.
         """
-        answers = self._search(collection, queries_QD, limit, _OUTPUT, search)
+        answers = self._search(collection, queries_QD, limit, _OUTPUT, search, expression)
         return [[_coarse_hit(found["entity"], found["distance"]) for found in answer] for answer in answers]
 
     def search_keys(
@@ -183,6 +190,7 @@ class VectorStore:
         """The keys of the rows with the largest inner product, best first: clips, or frames as rows of their own.
 
         Args:
+            expression: what rows must meet (`filter_expression`); "" for all.
             collection: of clips or of frames.
             queries_QD: float32.
             limit: how many a query.
@@ -195,7 +203,12 @@ class VectorStore:
         return [[str(found.id) for found in answer] for answer in answers]
 
     def search_frames(
-        self, collection: str, text_D: np.ndarray, limit: int, search: Mapping[str, int] = _SEARCH
+        self,
+        collection: str,
+        text_D: np.ndarray,
+        limit: int,
+        search: Mapping[str, int] = _SEARCH,
+        expression: str = "",
     ) -> list[FrameHit]:
         """The clips whose best frame is closest to a text, best first; ties by clip_id.
 
@@ -210,13 +223,14 @@ class VectorStore:
         """
 
         def best_frames(window: int) -> list[FrameHit]:
-            (answer,) = self._search(collection, text_D[None], window, ["clip_id"], search)
+            (answer,) = self._search(collection, text_D[None], window, ["clip_id"], search, expression)
             return [FrameHit(found["entity"]["clip_id"], float(found["distance"])) for found in answer]
 
         return group_by_clip(best_frames, limit)
 
     def look_up(self, collection: str, clip_ids: Sequence[str], query_D: np.ndarray) -> list[CoarseHit]:
         """Clips by their ids, in that order, each with the score that a search for `query_D` gives it.
+            expression: what rows must meet; "" for all.
 
         Those that the collection does not have, since they were deleted a moment ago, are left out.
 
@@ -310,7 +324,13 @@ class VectorStore:
         return self._milvus.place
 
     def _search(
-        self, collection: str, queries_QD: np.ndarray, limit: int, output_fields: list[str], search: Mapping[str, int]
+        self,
+        collection: str,
+        queries_QD: np.ndarray,
+        limit: int,
+        output_fields: list[str],
+        search: Mapping[str, int],
+        expression: str = "",
     ) -> list[list[Any]]:
         params = {"metric_type": METRIC, "params": at_depth(search, limit)}
 
@@ -324,7 +344,12 @@ class VectorStore:
                 consistency_level=_BOUNDED,
                 timeout=CALL_S,
             )
-            return list(answers)
+            if not expression:
+                return list(answers)
+            return [
+                complete(client, collection, query_D, limit, answer, expression, output_fields)
+                for query_D, answer in zip(queries_QD, answers, strict=True)
+            ]
 
         return self._milvus.ask_loaded(collection, work)
 
@@ -342,3 +367,4 @@ def _may_pass(cause: BaseException | None) -> bool:
 
 
 _BUSY = ("timeout", "deadline", "rate limit", "rate exceeds", "not ready", "quota", "memory", "too many")
+                filter=expression,

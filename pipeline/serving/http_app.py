@@ -13,6 +13,7 @@ from pipeline.ranking import clean_query
 from pipeline.serving.envelope import internal_failure
 from pipeline.serving.errors import INVALID_REQUEST, Failure, FailureError, failure, failure_of
 from schemas.errors import ReelsiftError, UsageError
+from schemas.filters import explain_filter
 from schemas.http import ErrorBody, Health, IndexInfo, SearchRequest
 from schemas.results import SearchResult
 
@@ -168,6 +169,8 @@ def explain_invalid(errors: Sequence[Any], content_type: str) -> Failure:
         return failure(422, INVALID_REQUEST, f"the body is not JSON: {reason}{at}", "body")
     if not path:
         return failure(422, INVALID_REQUEST, _explain_body(first, content_type), "body")
+    if path[0] == "filter":
+        return _explain_filter(first)
     field = ".".join(path)[:_SHOWN_CHARS]
     if first["type"] == "missing":
         return failure(422, INVALID_REQUEST, f"{field} is missing", field)
@@ -177,6 +180,12 @@ def explain_invalid(errors: Sequence[Any], content_type: str) -> Failure:
     shown = ascii(first["input"])
     shown = shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}..."
     return failure(422, INVALID_REQUEST, f"{field} = {shown}: {first['msg']}", field)
+
+
+def _explain_filter(error: dict[str, Any]) -> Failure:
+    steps = error["loc"][error["loc"].index("filter") + 1 :]
+    field, message = explain_filter({**error, "loc": steps})
+    return failure(422, INVALID_REQUEST, f"{field}: {message}", field)
 
 
 def _explain_body(error: dict[str, Any], content_type: str) -> str:

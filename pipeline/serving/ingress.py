@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import DeploymentUnavailableError
 
+from pipeline.index.filter_expression import filter_expression
 from pipeline.index.versions import live_manifest
 from pipeline.ranking import choose_recall, elapsed_ms, now
 from pipeline.serving.envelope import App, Envelope
@@ -19,6 +21,7 @@ from pipeline.serving.messages import Answer, Encoded, VersionKey, key_of
 from pipeline.storage import Store
 from schemas.config import ServeConfig
 from schemas.errors import UsageError
+from schemas.filters import FilterError, Tree
 from schemas.http import IndexInfo, SearchRequest
 from schemas.manifest import VersionManifest
 from schemas.recall import RecallMode
@@ -62,26 +65,27 @@ class Ingress:
         """Answer one query from the version that is live now.
 
         Raises:
-            FailureError: nothing is published, too many searches are under way, or the version cannot recall in the
-                way that is asked for.
+            FailureError: nothing is published, too many searches are under way, or the version cannot recall or be
+                filtered in the way that is asked for.
             TimeoutError: it took longer than the limit.
             ReelsiftError: a part of the index is away or damaged.
         """
         if self._in_flight >= MAX_IN_FLIGHT:
             raise FailureError(failure(429, "overloaded", f"{MAX_IN_FLIGHT} searches are under way: try again"))
         manifest = self._follower.current()
-        mode = _mode(request.recall, manifest)
+        mode, expression = _mode(request.recall, manifest), _expression(request.filter, manifest)
         self._in_flight += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._search(key_of(manifest), request, mode)
+                return await self._search(key_of(manifest), request, mode, expression)
         finally:
             self._in_flight -= 1
 
-    async def _search(self, key: VersionKey, request: SearchRequest, mode: RecallMode) -> SearchResult:
+    async def _search(self, key: VersionKey, request: SearchRequest, mode: RecallMode, expression: str) -> SearchResult:
         begin = now()
         encoded: Encoded = await _call(self._encoder.encode, key.version, request.query)
-        answer: Answer = await _call(self._reranker.answer, key, encoded.vectors, request.k, request.recall_k, mode)
+        query = replace(encoded.vectors, expression=expression)
+        answer: Answer = await _call(self._reranker.answer, key, query, request.k, request.recall_k, mode)
         timings_ms = {"encode": encoded.encode_ms, **answer.timings_ms, "total": elapsed_ms(begin)}
         return SearchResult(
             query=request.query, version=key.version, recall=mode, hits=answer.hits, timings_ms=timings_ms, degraded=[]
@@ -113,6 +117,13 @@ def _mode(asked: RecallMode | None, manifest: VersionManifest) -> RecallMode:
         return choose_recall(asked, manifest)
     except UsageError as error:
         raise FailureError(failure(422, INVALID_REQUEST, str(error), "recall")) from None
+
+
+def _expression(narrowed: Tree | None, manifest: VersionManifest) -> str:
+    try:
+        return filter_expression(narrowed, manifest.fields) if narrowed else ""
+    except FilterError as error:
+        raise FailureError(failure(422, INVALID_REQUEST, str(error), error.path)) from None
 
 
 async def _call(method: Any, *args: Any) -> Any:

@@ -94,7 +94,7 @@ class Reranker:
     def _answer(self, version: VersionKey, encoded: EncodedQuery, k: int, recall_k: int, mode: RecallMode) -> Answer:
         with self._versions.hold(version) as opened:
             # Ray hands arrays over read-only, and torch warns of each such one.
-            query = EncodedQuery(np.array(encoded.text_D), np.array(encoded.query_D))
+            query = EncodedQuery(np.array(encoded.text_D), np.array(encoded.query_D), encoded.expression)
             found, scored = find(
                 opened.vectors, opened.fine, opened.manifest, query, mode, k, recall_k, self._score_threads
             )

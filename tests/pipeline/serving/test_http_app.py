@@ -10,6 +10,7 @@ from pipeline.serving.envelope import MAX_BODY_BYTES, Envelope
 from pipeline.serving.errors import FailureError, failure
 from pipeline.serving.http_app import build_app
 from schemas.errors import IndexCorruptError, IndexMissingError, UsageError, VectorStoreError
+from schemas.filters import parse_filter
 from schemas.http import ErrorBody, Health, IndexInfo, SearchRequest
 from schemas.results import SearchHit, SearchResult
 
@@ -70,6 +71,13 @@ def test_k_and_recall_k_have_the_defaults_of_the_command_line():
     assert (backend.asked[0].k, backend.asked[0].recall_k, backend.asked[0].recall) == (10, 50, None)
 
 
+def test_a_filter_comes_as_a_tree():
+    backend = FakeBackend()
+    raw = {"and": [{"field": "width", "op": ">=", "value": 1280}, {"not": {"field": "year", "op": "exists"}}]}
+    assert client_of(backend).post("/v1/search", json={"query": "a", "filter": raw}).status_code == 200
+    assert backend.asked[0].filter == parse_filter(json.dumps(raw))
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -93,6 +101,13 @@ def test_k_and_recall_k_have_the_defaults_of_the_command_line():
         ('{"query": "a", "recall": "all"}', "recall"),
         ('{"query": "a", "recall": 1}', "recall"),
         ('{"query": "a", "limit": 3}', "limit"),
+        ('{"query": "a", "filter": 7}', "filter"),
+        ('{"query": "a", "filter": {}}', "filter.field"),
+        ('{"query": "a", "filter": {"and": []}}', "filter.and"),
+        ('{"query": "a", "filter": {"or": [{"field": "x", "op": "~", "value": 1}]}}', "filter.or.0.op"),
+        ('{"query": "a", "filter": {"not": {"field": "x", "op": "==", "value": [{}]}}}', "filter.not"),
+        ('{"query": "a", "filter": {"field": "x", "op": "==", "value": 1, "sql": 1}}', "filter.sql"),
+        ('{"query": "a", "filter": ' + '{"not": ' * 900 + "1" + "}" * 901, "filter"),
         ('["a"]', "body"),
         ('"a"', "body"),
         ("null", "body"),
