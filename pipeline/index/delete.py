@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pipeline.erase import clips_of
+from pipeline.extract_lease import only_driver
 from pipeline.index.build_lock import only_build, only_switch
 from pipeline.index.finish import finish
 from pipeline.index.intent import begin, read_intent
@@ -25,8 +26,8 @@ def delete_videos(config: DeleteConfig) -> DeleteSummary:
 
     Raises:
         UsageError: no video is meant, or one that the tables do not have; nothing was changed.
-        StorageError: a video is pending, or a build is under way, and nothing was changed; or the storage refuses: the
-            same command goes on.
+        StorageError: a video is pending, or a build or an extraction is under way, and nothing was changed; or the
+            storage refuses: the same command goes on.
         VectorStoreError: a Milvus is away: before the first step nothing was changed; later the same command goes on.
     """
     tables, index = Store(config.tables), Store(config.index)
@@ -37,8 +38,9 @@ def delete_videos(config: DeleteConfig) -> DeleteSummary:
         return _plan(tables, index, config)[1]
     with only_build(index):
         finish(index)
-        intent, summary = _plan(tables, index, config)
         _remove_unfinished(index)
+        with only_driver(tables):
+            intent, summary = _plan(tables, index, config)
         if summary.clips or len(summary.uris) > summary.already:
             with only_switch(index):
                 begin(index, intent)

@@ -6,6 +6,7 @@ the old revision named goes after that; the journal goes last.
 """
 
 from pipeline.erase import erase
+from pipeline.extract_lease import only_driver
 from pipeline.index.clip_writer import ClipWriter, shard_folder
 from pipeline.index.fine_writer import FineWriter
 from pipeline.index.intent import end, read_intent
@@ -37,15 +38,19 @@ def finish(index: Store, *, shard_bytes: int = _SHARD_BYTES, batch_rows: int = _
 
     Raises:
         IndexCorruptError: a file is not what its manifest says.
-        StorageError: tables or index cannot be read or written; the same call goes on.
+        StorageError: tables or index cannot be read or written, or an extraction holds the tables that clips go from;
+            the same call goes on.
         VectorStoreError: Milvus is away; the same call goes on.
     """
     intent = read_intent(index)
     if intent is None:
         return None
     if intent.action == DELETE:
-        # First: from now on nothing can be made of the clips any more.
-        erase(Store(intent.tables), set(intent.video_ids), f"deleted {intent.created_utc}")
+        tables = Store(intent.tables)
+        # First: from now on nothing can be made of the clips any more. And alone: a second extraction of a task, which
+        # does no harm otherwise, would write them again.
+        with only_driver(tables):
+            erase(tables, set(intent.video_ids), f"deleted {intent.created_utc}")
     known = set(version_numbers(index))
     with MilvusPlaces(index) as places:
         for change in intent.changes:

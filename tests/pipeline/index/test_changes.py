@@ -10,6 +10,7 @@ import pytest
 
 from pipeline import erase as erase_module
 from pipeline.both_stages import find
+from pipeline.extract_lease import only_driver
 from pipeline.index import fine_holes
 from pipeline.index import finish as finish_module
 from pipeline.index.build import build_index
@@ -266,3 +267,10 @@ def test_a_version_of_an_older_release_is_not_updated(live, store):
     live.write("versions/2/manifest.json", manifest.model_dump_json().encode())
     with pytest.raises(IndexCorruptError, match="older release"):
         update(store, live)
+
+
+def test_nothing_is_deleted_while_an_extraction_writes_the_tables(live, store, tables):
+    with only_driver(store), pytest.raises(StorageError, match="another extraction is writing"):
+        delete(store, live, video_id=(tables.clips[0]["video_id"],))
+    assert read_intent(live) is None
+    assert in_tables(store) == sorted(tables.clip_ids)
