@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 
 from pipeline.index.build_lock import only_build, only_switch
 from pipeline.index.delete import change_of
-from pipeline.index.field_values import field_values
 from pipeline.index.field_values import check_videos
 from pipeline.index.finish import finish
 from pipeline.index.intent import begin
@@ -17,7 +16,7 @@ from pipeline.index.task_list import read_tasks
 from pipeline.index.version_rows import VersionRows
 from pipeline.index.versions import live_manifest, read_manifest, version_store
 from pipeline.storage import Store
-from pipeline.tables import current_videos, iter_clips, read_plan_part, read_videos, require_info
+from pipeline.tables import current_videos, read_plan_part, read_videos, require_info
 from schemas.config import UpdateConfig
 from schemas.errors import ModelMismatchError
 from schemas.intent import UPDATE, Intent
@@ -95,7 +94,6 @@ def _plan(tables: Store, index: Store, manifest: VersionManifest) -> Intent | No
     there = [row for row in rows if manifest.covers(row.shard, row.row)]
     if not added and not there:
         return None
-    _check_fields(tables, manifest, {task: by_task[task] for task in added})
     return Intent(
         action=UPDATE,
         tables=tables.root,
@@ -104,14 +102,6 @@ def _plan(tables: Store, index: Store, manifest: VersionManifest) -> Intent | No
         changes=[change_of(manifest, there)],
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def _check_fields(tables: Store, manifest: VersionManifest, by_task: dict[str, list[str]]) -> None:
-    """Before anything is begun: what the version's own fields cannot take would stop every attempt."""
-    own = [field for field in manifest.fields if field.present is not None]
-    if own:
-        for table in iter_clips(tables, manifest.model_id, by_task):
-            field_values(table, own)
 
 
 def _planned_again(tables: Store) -> set[str]:
