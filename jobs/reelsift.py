@@ -11,6 +11,7 @@ from schemas.errors import UsageError
 
 COMMANDS: Final = {
     "extract": "videos in, tables of embeddings out; run it again to go on where it stopped",
+    "plan": "what an extraction would take, from a sample; writes nothing",
     "status": "how far an extraction is, and how its sources ended",
     "retry": "make quarantined sources pending again",
     "verify": "check that tables, and an index, are whole",

@@ -93,7 +93,8 @@ class ExtractConfig(Config):
 
     @field_validator("clips")
     @classmethod
-    def _known_clip_rule(cls, value: str) -> str:
+    def known_clip_rule(cls, value: str) -> str:
+        """The rule, if it is one."""
         match = _CLIP_RULE.fullmatch(value)
         if not match or (match[1] and float(match[1]) <= 0):
             raise ValueError("must be 'whole', 'fixed:SECONDS', 'scenes' or 'scenes:THRESHOLD'")
