@@ -1,4 +1,8 @@
-"""Local copies of fine shards that lie in an object store: fetched once, checked by their sha256."""
+"""Local copies of fine shards that lie in an object store: fetched once, checked by their sha256.
+
+The cache is bounded: before a version is fetched, the copies of those that were opened longest ago go, as far as they
+must. What another process has open stays whole for it, since a file goes with its last reader.
+"""
 
 import fcntl
 import hashlib
@@ -10,10 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.storage import Store
-from schemas.errors import IndexCorruptError, StorageError
+from schemas.errors import ConfigError, IndexCorruptError, StorageError
 from schemas.manifest import FINE_DIR, FineShard, VersionManifest
 
 CACHE_VARIABLE = "REELSIFT_CACHE"
+LIMIT_VARIABLE = "REELSIFT_CACHE_GB"
+_DEFAULT_GB = 100.0
+_LOCK = ".lock"
 _FETCH_THREADS = 4
 
 
@@ -22,12 +29,29 @@ def cache_root() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "reelsift")
 
 
+def cache_limit() -> int:
+    """Bytes that all copies may have together: REELSIFT_CACHE_GB (2^30 bytes each), else 100.
+
+    Raises:
+        ConfigError: it is no number above 0.
+    """
+    text = os.environ.get(LIMIT_VARIABLE) or str(_DEFAULT_GB)
+    try:
+        limit_gb = float(text)
+    except ValueError:
+        limit_gb = 0.0
+    if not 0 < limit_gb < float("inf"):
+        raise ConfigError(f"{LIMIT_VARIABLE} = {text!r}: give the largest size of the cache in GiB, such as 100")
+    return int(limit_gb * (1 << 30))
+
+
 def local_shards(version_store: Store, manifest: VersionManifest) -> list[Path]:
     """Local paths of a version's shards, in order; those of a remote version are fetched first.
 
     Raises:
+        ConfigError: REELSIFT_CACHE_GB is no number above 0.
         IndexCorruptError: what was fetched is not what the manifest says.
-        StorageError: it cannot be fetched, or the cache cannot be written.
+        StorageError: it cannot be fetched, it is larger than the cache may be, or the cache cannot be written.
     """
     if not version_store.is_remote:
         folder = Path(version_store.path(FINE_DIR))
@@ -35,6 +59,7 @@ def local_shards(version_store: Store, manifest: VersionManifest) -> list[Path]:
     folder = cache_root() / "fine" / hashlib.sha256(version_store.root.encode()).hexdigest()[:24]
     try:
         with _only_one(folder), ThreadPoolExecutor(_FETCH_THREADS) as pool:
+            _make_room(folder, manifest.fine_bytes, cache_limit())
             paths = list(pool.map(lambda shard: _fetch(version_store, shard, folder), manifest.shards))
             _forget_others(folder, {path.parent.name for path in paths})
             return paths
@@ -46,9 +71,46 @@ def local_shards(version_store: Store, manifest: VersionManifest) -> list[Path]:
 def _only_one(folder: Path) -> Iterator[None]:
     """Let one process fetch; the others wait, then find the copies."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    with (folder / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # When it was opened last is the time of its lock file.
+        os.utime(folder / _LOCK)
         yield
+
+
+def _make_room(folder: Path, needed: int, limit: int) -> None:
+    """Remove copies of other versions, those opened longest ago first, until this one fits beside the rest."""
+    if needed > limit:
+        raise StorageError(
+            f"the fine shards of this version have {needed} bytes, the cache {folder.parent} may have {limit}: raise "
+            f"{LIMIT_VARIABLE}, or build with a smaller --codec"
+        )
+    others = sorted((path for path in folder.parent.iterdir() if path != folder and path.is_dir()), key=_opened_at)
+    sizes = {path: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in others}
+    used = needed + sum(sizes.values())
+    for path in others:
+        if used <= limit:
+            return
+        if _remove_unless_fetching(path):
+            used -= sizes[path]
+
+
+def _opened_at(folder: Path) -> float:
+    lock = folder / _LOCK
+    return lock.stat().st_mtime if lock.exists() else 0.0
+
+
+def _remove_unless_fetching(folder: Path) -> bool:
+    with (folder / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        # The lock file stays: who waits for it would else hold a lock that nobody else sees.
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+    return True
 
 
 def _forget_others(folder: Path, wanted: set[str]) -> None:

@@ -62,8 +62,8 @@ class Corpus:
             frame_times_BF=self.times[rows],
         )
 
-    def search(self, collection, queries_QD, limit, search):
-        assert (collection, search) == ("c", {"ef": 7})
+    def search(self, collection, queries_QD, limit, search, expression):
+        assert (collection, search, expression) == ("c", {"ef": 7}, "")
         found = []
         for query_D in queries_QD:
             scores = self.coarse @ query_D
@@ -71,8 +71,8 @@ class Corpus:
             found.append([self.hit(row, float(scores[row])) for row in best])
         return found
 
-    def search_frames(self, collection, text_D, limit, search):
-        assert (collection, search) == ("f", {"ef": 8})
+    def search_frames(self, collection, text_D, limit, search, expression):
+        assert (collection, search, expression) == ("f", {"ef": 8}, "")
         scores = self.frames.astype(np.float32) @ text_D
         real = [(row, f) for row, f in np.argwhere(self.mask)]
         real.sort(key=lambda at: -scores[tuple(at)])
@@ -290,8 +290,8 @@ def test_ties_are_ordered_by_id_in_both_stages(corpus):
 
 def test_recall_orders_what_the_vector_store_gives(model, corpus):
     class Backwards:
-        def search(self, collection, queries_QD, limit, search):
-            return [hits[::-1] for hits in corpus.search(collection, queries_QD, limit, search)]
+        def search(self, collection, queries_QD, limit, search, expression):
+            return [hits[::-1] for hits in corpus.search(collection, queries_QD, limit, search, expression)]
 
     query = encode_query(model, "a red star")
     there, back = (recall(store, manifest_of(model), query, "coarse", 9, 4) for store in (corpus, Backwards()))
