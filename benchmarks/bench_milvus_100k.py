@@ -159,6 +159,10 @@ def measure(kind: str, clips: int, calls: int, index_type: str) -> tuple[list[st
     return row, said[0], ratio
 
 
+def _where(only: str | None) -> str:
+    return {None: "", LITE: " Lite", "server": " (a server)"}[only]
+
+
 def main() -> None:
     """Measure both, tell, and keep with --keep."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -178,8 +182,9 @@ def main() -> None:
         rows.append(row)
         notes.append(f"{row[0]}: {said}")
     tell(
-        f"{args.clips:,} vectors of {DIM} numbers in Milvus: loading, recall, latency",
-        f"make bench ONLY=benchmarks/bench_milvus_100k.py ARGS='--clips {args.clips} --calls {args.calls}'",
+        f"{args.clips:,} vectors of {DIM} numbers in Milvus{_where(args.only)}: loading, recall, latency",
+        f"make bench ONLY=benchmarks/bench_milvus_100k.py ARGS='--clips {args.clips} --calls {args.calls}"
+        f"{f' --only {args.only}' if args.only else ''}'",
         rows,
         [
             f"by turns of {TURN} rows, {AT_ONCE} a message; baseline: pymilvus's insert in a loop over rows made "

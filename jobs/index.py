@@ -2,16 +2,18 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from jobs.cli import EXIT_DONE, CommandParser, print_json, run_command
 from jobs.index_changes import change_parsers, delete, update
-from pipeline.index.versions import list_versions, publish, rollback
+from jobs.index_estimate import estimate_parser, run_estimate
+from jobs.index_lines import gc_lines, version_line
+from pipeline.index.versions import list_versions, rollback
 from pipeline.storage import Store
 from schemas.codecs import CODECS
 from schemas.config import CodecsConfig, GcConfig, IndexConfig, IndexListConfig, PublishConfig, RollbackConfig
 from schemas.errors import UsageError
-from schemas.results import GcSummary, IndexList, IndexSummary
+from schemas.results import IndexList
 
 _PROGRESS_EVERY_S = 5.0
 
@@ -34,8 +36,6 @@ def parsers() -> dict[str, CommandParser]:
         help="auto | yes | no: frame vectors, which find short moments (default auto: always on a server, and up to "
         "100,000 frames in Milvus Lite)",
     )
-    codecs = CommandParser(
-        "index codecs",
     build.add_argument(
         "--index-type",
         metavar="TYPE",
@@ -50,6 +50,8 @@ def parsers() -> dict[str, CommandParser]:
         dest="fields",
         help="int | float | bool | string: a metadata column that searches may be filtered by; repeatable",
     )
+    codecs = CommandParser(
+        "index codecs",
         "Try the ways to store fine tokens on your own clips, and name the smallest within a loss.",
         "reelsift index codecs --tables tables/ --data clips/",
     )
@@ -66,10 +68,26 @@ def parsers() -> dict[str, CommandParser]:
     show = CommandParser("index list", "Show the versions of an index.", "reelsift index list --index index/")
     switch = CommandParser(
         "index publish",
-        "Make a version the one that answers searches; an older one can be published again.",
+        "Check a version, and make it the one that answers searches; an older one can be published again.",
         "reelsift index publish --index index/ --version 2",
     )
     switch.add_argument("--version", metavar="N", type=int, help="default: the newest")
+    switch.add_argument(
+        "--canaries",
+        metavar="FILE",
+        help="texts, one a line: both the live version and this one answer them, and agreement is told (default: the "
+        "vectors of some clips, where both are of one model)",
+    )
+    switch.add_argument(
+        "--min-overlap",
+        metavar="SHARE",
+        type=float,
+        dest="min_overlap",
+        help="0 to 1: refuse a version of the same model whose ten best agree less with those of the live one",
+    )
+    switch.add_argument(
+        "--evaluation", metavar="REPORT", help="report.json of reelsift evaluate with this model, for index list"
+    )
     back = CommandParser(
         "index rollback",
         "Make the version live again that was live before; it is looked at as for publish.",
@@ -88,7 +106,7 @@ def parsers() -> dict[str, CommandParser]:
     renew, erase = change_parsers()
     for parser in (build, switch, show, back, gc, renew, erase):
         parser.add_argument("--index", metavar="URI", help="folder or s3://bucket/prefix of the index")
-    found = (build, codecs, switch, back, renew, erase, show, gc)
+    found = (build, codecs, switch, back, renew, erase, show, gc, estimate_parser())
     return {parser.prog.removeprefix("reelsift "): parser for parser in found}
 
 
@@ -104,6 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "delete": delete,
         "list": _list,
         "gc": _gc,
+        "estimate": run_estimate,
     }
     if words[:1] in (["-h"], ["--help"]):
         for parser in parsers().values():
@@ -124,7 +143,7 @@ def _build(parser: CommandParser, argv: Sequence[str]) -> None:
 
     started = time.monotonic()
     summary = build_index(config, _reporter(), lambda line: print(line, flush=True))
-    print(f"{_line(summary)} in {time.monotonic() - started:.1f} s", flush=True)
+    print(f"{version_line(summary)} in {time.monotonic() - started:.1f} s", flush=True)
     print(f"next: reelsift index publish --index {config.index} --version {summary.version}", flush=True)
     if args.json:
         print_json(summary)
@@ -153,8 +172,11 @@ def _codecs(parser: CommandParser, argv: Sequence[str]) -> None:
 def _publish(parser: CommandParser, argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     config = PublishConfig.of(parser.settings(args))
-    summary = publish(Store(config.index), config.version)
-    print(_line(summary))
+    # Not at the top: canaries bring torch, for which `index list` should not wait.
+    from pipeline.index.publication import publish_checked  # noqa: PLC0415
+
+    summary = publish_checked(config, lambda line: print(line, flush=True))
+    print(version_line(summary))
     print(f'next: reelsift search "a text" --index {config.index}', flush=True)
     if args.json:
         print_json(summary)
@@ -168,7 +190,7 @@ def _rollback(parser: CommandParser, argv: Sequence[str]) -> None:
         print(f"version {summary.version} is live already: nothing changed")
     else:
         print(f"rolled back from version {summary.replaced} to version {summary.version}")
-    print(_line(summary), flush=True)
+    print(version_line(summary), flush=True)
     if args.json:
         print_json(summary)
 
@@ -180,25 +202,11 @@ def _gc(parser: CommandParser, argv: Sequence[str]) -> None:
     from pipeline.index.garbage import collect_garbage  # noqa: PLC0415
 
     summary = collect_garbage(Store(config.index), config.keep, dry_run=config.dry_run)
-    for line in _gc_lines(summary):
+    for line in gc_lines(summary):
         print(line)
     sys.stdout.flush()
     if args.json:
         print_json(summary)
-
-
-def _gc_lines(summary: GcSummary) -> Iterator[str]:
-    verb = "would remove" if summary.dry_run else "removed"
-    kept = f"kept: {', '.join(map(str, summary.kept)) or 'none'}"
-    yield (
-        f"{verb} versions: {', '.join(map(str, summary.removed)) or 'none'} ({kept}); "
-        f"{summary.fine_bytes} bytes of files, about {summary.milvus_bytes} of vectors in Milvus"
-    )
-    if summary.leftovers:
-        yield f"{verb} what was left of unfinished versions: {', '.join(map(str, summary.leftovers))}"
-    for name in summary.orphans:
-        yield f"{verb} the Milvus collection {name}, which no version names"
-    yield from (f"left: {line}" for line in summary.left)
 
 
 def _list(parser: CommandParser, argv: Sequence[str]) -> None:
@@ -206,21 +214,11 @@ def _list(parser: CommandParser, argv: Sequence[str]) -> None:
     config = IndexListConfig.of(parser.settings(args))
     versions = list_versions(Store(config.index))
     for summary in versions:
-        print(_line(summary))
+        print(version_line(summary))
     if not versions:
         print(f"no versions; next: reelsift index build --tables TABLES --index {config.index}", flush=True)
     if args.json:
         print_json(IndexList(versions=versions))
-
-
-def _line(summary: IndexSummary) -> str:
-    state = "live" if summary.live else "live before" if summary.previous else "not live"
-    frames = f"{summary.frame_rows} frame vectors" if summary.frame_rows else "no frame vectors"
-    return (
-        f"version {summary.version} ({state}): {summary.clips} clips of model {summary.model_id}, {frames}, codec "
-        f"{summary.codec}, {summary.bytes_per_clip} bytes a clip, {summary.fine_bytes} of files and about "
-        f"{summary.milvus_bytes} in Milvus, collection {summary.collection}, built {summary.created_utc}"
-    )
 
 
 def _reporter() -> Callable[[int, int, str], None]:

@@ -50,7 +50,16 @@ class Searcher:
             VectorStoreError: Milvus is away.
         """
         index = Store(index_uri)
-        manifest = live_manifest(index)
+        return cls.open_version(index, live_manifest(index))
+
+    @classmethod
+    def open_version(cls, index: Store, manifest: VersionManifest) -> Self:
+        """Open a version, published or not.
+
+        Raises:
+            ModelMismatchError: the model is not the one that built it.
+            VectorStoreError: Milvus is away.
+        """
         model = load_version_model(manifest)
         manifest, fine = open_fine(index, manifest)
         try:
@@ -70,6 +79,7 @@ class Searcher:
             k: how many clips to return; fewer come when the index holds fewer.
             recall_k: how many candidates of stage 1 are reranked, in any mode.
             mode: how stage 1 finds them; None for both ways where the version has frame vectors, else coarse.
+            narrowed: which clips may come; None for all.
 
         Raises:
             UsageError: the query is empty or too long, or the version cannot recall or be filtered that way.
@@ -78,8 +88,8 @@ class Searcher:
         """
         query = clean_query(query)
         mode = choose_recall(mode, self.manifest)
+        expression = filter_expression(narrowed, self.manifest.fields) if narrowed else ""
         begin = start = now()
-            narrowed: which clips may come; None for all.
         encoded = replace(encode_query(self._model, query), expression=expression)
         encode_ms = elapsed_ms(start)
         found, scored = find(self._vectors, self._fine, self.manifest, encoded, mode, k, recall_k)
@@ -88,7 +98,6 @@ class Searcher:
             version=self.manifest.version,
             recall=mode,
             hits=ranked(found.hits, scored, k),
-        expression = filter_expression(narrowed, self.manifest.fields) if narrowed else ""
             timings_ms={
                 "encode": encode_ms,
                 **found.timings_ms,

@@ -77,15 +77,15 @@ class ExtractConfig(Config):
     tables: str = Field(min_length=1)
     model: str = DEFAULT_MODEL
     clips: str = "whole"
+    sampling: Literal["exact", "fast"] = "exact"
     max_bad_fraction: Fraction = 0.1
     videos_per_task: int | None = Field(default=None, ge=1, le=256)
-    sampling: Literal["exact", "fast"] = "exact"
     decode_timeout_s: float = Field(default=60.0, gt=0)
-    max_source_bytes: int = Field(default=8 << 30, ge=1)
-    encode_batch_frames: int = Field(default=96, ge=1)
     decode_cpu_s: float | None = Field(default=None, ge=1)
     decode_memory_mb: int | None = Field(default=None, ge=128, le=1 << 20)
     memory_budget_gb: float | None = Field(default=None, gt=0)
+    max_source_bytes: int = Field(default=8 << 30, ge=1)
+    encode_batch_frames: int = Field(default=96, ge=1)
     precision: str = Field(default="auto", pattern="^(auto|fp32|bf16)$")
     decoders: int | None = Field(default=None, ge=1)
     encoders: int | None = Field(default=None, ge=1)
@@ -145,8 +145,8 @@ class IndexConfig(Config):
         index_stall_s: a server that indexes no further row for so long fails the build.
         recall_target: share of the exact best 50 rows that a search must find, else the build fails.
         recall_sample: queries of each kind that it is measured with.
-        shard_bytes: largest size of a fine shard.
         fields: NAME:TYPE of metadata columns that searches may be filtered by, beside those of every clip.
+        shard_bytes: largest size of a fine shard.
         batch_rows: rows of a message to Milvus.
     """
 
@@ -160,10 +160,9 @@ class IndexConfig(Config):
     index_stall_s: int = Field(default=3600, ge=1)
     recall_target: Fraction = 0.95
     recall_sample: int = Field(default=200, ge=1, le=10_000)
-    shard_bytes: int = Field(default=256 << 20, ge=1 << 12)
     fields: tuple[OwnField, ...] = Field(default=(), max_length=MAX_FIELDS)
+    shard_bytes: int = Field(default=256 << 20, ge=1 << 12)
     batch_rows: int = Field(default=512, ge=1)
-
 
     @field_validator("fields")
     @classmethod
@@ -172,6 +171,7 @@ class IndexConfig(Config):
         if len(set(names)) < len(names):
             raise ValueError(f"{next(name for name in names if names.count(name) > 1)} is given twice")
         return value
+
 
 class CodecsConfig(Config):
     """Settings of `reelsift index codecs`.
@@ -215,6 +215,10 @@ class PublishConfig(Config):
 
     index: str = Field(min_length=1)
     version: int | None = Field(default=None, ge=1)
+    canaries: str | None = Field(default=None, min_length=1)
+    min_overlap: Fraction | None = None
+    min_recall: Fraction | None = None
+    evaluation: str | None = Field(default=None, min_length=1)
 
 
 class RollbackConfig(Config):
@@ -287,11 +291,6 @@ class SearchConfig(Config):
     k: int = Field(default=10, ge=1, le=MAX_K)
     recall_k: int = Field(default=50, ge=1, le=MAX_K)
     recall: RecallMode | None = None
-
-
-class ServeConfig(Config):
-    """Settings of `reelsift serve`."""
-
     filter: str | None = None
 
     @field_validator("filter", mode="before")
@@ -299,6 +298,11 @@ class ServeConfig(Config):
     def _as_json(cls, value: Any) -> Any:
         # In a YAML file it is written as what it is.
         return json.dumps(value) if isinstance(value, dict) else value
+
+
+class ServeConfig(Config):
+    """Settings of `reelsift serve`."""
+
     index: str = Field(min_length=1)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)

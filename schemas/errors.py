@@ -8,6 +8,7 @@ ReelsiftError                  1  the job failed
 ├── InputError                 1  an input cannot be listed or read
 ├── StorageError               1  tables or an index cannot be read or written
 ├── IndexMissingError          1  the index has no such version, or none is published
+├── CheckFailedError           1  a version does not pass what was asked of it, and is not published
 ├── IndexCorruptError          1  stored index data is not what its manifest says
 ├── VectorStoreError           1  Milvus is away, or refuses
 ├── PortTakenError             1  the address to listen on is in use
@@ -51,6 +52,10 @@ class StorageError(ReelsiftError):
 
 class IndexMissingError(ReelsiftError):
     """The index has no such version, or no version is published."""
+
+
+class CheckFailedError(ReelsiftError):
+    """A version does not pass what was asked of it before it is published."""
 
 
 class IndexCorruptError(ReelsiftError):

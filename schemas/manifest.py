@@ -13,6 +13,7 @@ MANIFEST: Final = "manifest.json"
 LIVE_POINTER: Final = "live.json"
 VERSION_COUNTER: Final = "highest.json"
 FINE_DIR: Final = "fine"
+EVALUATION: Final = "evaluation.json"
 LITE: Final = "lite"
 
 
@@ -128,8 +129,8 @@ class VersionManifest(BaseModel):
     bytes_per_clip: int
     shards: list[FineShard]
     tables: str
-    sample: list[str] = []
     fields: list[FilterField] = []
+    sample: list[str] = []
     tasks_object: str | None = None
     created_utc: str
 
@@ -157,6 +158,32 @@ class VersionManifest(BaseModel):
     def milvus_bytes(self) -> int:
         """Bytes of the float32 vectors in Milvus: what it needs at least, without ids, graphs and logs."""
         return 4 * self.token_shape.dim * (self.clips + self.frame_rows)
+
+
+class EvaluationNote(BaseModel):
+    """INDEX/versions/<n>/evaluation.json: how well its model found clips, from a report of `reelsift evaluate`.
+
+    Attributes:
+        model_id: of the report, which is that of the version.
+        data: what was evaluated on, and `split` of it.
+        queries: how many captions.
+        clips: among how many.
+        recall: how stage 1 found candidates, and `recall_k` how many.
+        figures: text to video in two stages: R@1, R@5 and R@10 in percent, and the median rank MdR.
+        noted_utc: when it was noted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_id: str
+    data: str
+    split: str
+    queries: int
+    clips: int
+    recall: str
+    recall_k: int
+    figures: dict[str, float]
+    noted_utc: str
 
 
 class LivePointer(BaseModel):

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.manifest import EvaluationNote, RecallFigures
 from schemas.recall import RecallMode
 
 
@@ -73,7 +74,8 @@ class IndexSummary(Result):
     """One version of an index.
 
     `frame_rows` is 0 for one without frame vectors. `previous` marks the version that was live before the present one.
-    `fine_bytes` are those of the shards; `milvus_bytes` is an estimate, the vectors alone.
+    `fine_bytes` are those of the shards; `milvus_bytes` is an estimate, the vectors alone. `index_type` and `search`
+    are of the clips; `recall` is of the collection that finds less, and None for a version of an older release.
     """
 
     version: int
@@ -89,6 +91,36 @@ class IndexSummary(Result):
     fine_bytes: int
     milvus_bytes: int
     created_utc: str
+    index_type: str
+    search: dict[str, int]
+    recall: RecallFigures | None
+    evaluation: EvaluationNote | None
+
+
+class CanaryFigures(Result):
+    """How far the answers of a version agree with those of the live one, over the same queries.
+
+    Attributes:
+        queries: "texts", ranked as a search ranks them, or "own vectors" of clips, by stage 1 alone.
+        count: how many.
+        version: the live one.
+        same_model: whether both are of one model.
+        overlap: mean share of the best ten that both have.
+        rank_correlation: mean of Kendall's tau over what both have; None where that is less than two clips.
+    """
+
+    queries: str
+    count: int
+    version: int
+    same_model: bool
+    overlap: float
+    rank_correlation: float | None
+
+
+class PublishSummary(IndexSummary):
+    """The version that is live now; `canaries` is None where there was nothing to compare with."""
+
+    canaries: CanaryFigures | None
 
 
 class RollbackSummary(IndexSummary):

@@ -96,8 +96,8 @@ def make_index(
     if not client.list_indexes(collection):
         prepared = client.prepare_index_params()
         prepared.add_index("v", index_type=index_type, metric_type=METRIC, params=dict(params))
-        # Its own wait has no end when a server cannot make an index and tries for ever.
-        client.create_index(collection, prepared, timeout=CALL_S, sync=False)
+        # Its own wait has no end when a server cannot make an index and tries for ever; Lite makes it in the call.
+        client.create_index(collection, prepared, timeout=max(CALL_S, ceil(stall_s)), sync=False)
     name = client.list_indexes(collection)[0]
     rows, since = -1, time.monotonic()
     while (seen := client.describe_index(collection, name, timeout=CALL_S))["state"] != "Finished":

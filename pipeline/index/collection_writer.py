@@ -43,7 +43,7 @@ class CollectionWriter:
         """Write rows, `at_once` a message: a message to Milvus has a largest size."""
         for start in range(0, len(rows), at_once):
             part = rows[start : start + at_once]
-            self._vectors.insert(self.collection, part)
+            self._vectors.insert(self.collection, part, fresh=True)
             self._check.add([row[self._key] for row in part], np.stack([row["v"] for row in part]))
         self.rows += len(rows)
 

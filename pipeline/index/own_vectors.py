@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.index.index_choice import IVF_RABITQ, IVF_SQ8
 from pipeline.index.vector_store import VectorStore
 from schemas.errors import IndexCorruptError
+from schemas.manifest import VersionManifest
 
 # So many clips of a version are looked for, when it is built and at each publish.
 OWN_CLIPS: Final = 32
@@ -15,6 +16,24 @@ OWN_CLIPS: Final = 32
 _TIE, _ROUNDED_TIE = 1e-5, 2e-2
 _ROUNDING = frozenset({IVF_SQ8, IVF_RABITQ})
 _DEPTH = 10
+
+
+def check_sample(vectors: VectorStore, manifest: VersionManifest) -> None:
+    """Look for the clips that a version names for this, by their vectors as Milvus has them.
+
+    Raises:
+        IndexCorruptError: one is not there, or is not found. Of a version that was revised, clips may be gone.
+        VectorStoreError: Milvus is away.
+    """
+    own = vectors.stored_vectors(manifest.collection, manifest.sample)
+    gone = [clip_id for clip_id in manifest.sample if clip_id not in own]
+    if gone and manifest.revision == 1:
+        raise IndexCorruptError(
+            f"Milvus ({vectors.place}) has lost clip {gone[0]} of {manifest.collection}: build anew"
+        )
+    if own:
+        index = (manifest.index_type, manifest.ann.search)
+        check_own_vectors(vectors, manifest.collection, index, list(own), np.stack(list(own.values())))
 
 
 def check_own_vectors(

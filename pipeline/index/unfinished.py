@@ -17,7 +17,7 @@ from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import folder_numbers, version_store
 from pipeline.storage import Store
 from schemas.errors import ReelsiftError
-from schemas.manifest import FINE_DIR, MANIFEST
+from schemas.manifest import EVALUATION, FINE_DIR, MANIFEST
 
 MARKER = "building.json"
 logger = logging.getLogger("reelsift.index")
@@ -75,12 +75,13 @@ def remove_files(store: Store) -> None:
     if store.is_remote:
         for name in store.names(FINE_DIR):
             store.delete(f"{FINE_DIR}/{name}")
-        _remove_lists(store)
-        store.delete(MARKER)
-        return
-    shutil.rmtree(store.path(FINE_DIR), ignore_errors=True)
+    else:
+        shutil.rmtree(store.path(FINE_DIR), ignore_errors=True)
     _remove_lists(store)
+    store.delete(EVALUATION)
     store.delete(MARKER)
+    if store.is_remote:
+        return
     with contextlib.suppress(OSError):
         Path(store.root).rmdir()
 

@@ -67,10 +67,16 @@ class VectorStore:
         """Make an empty collection of frames, with columns for `fields`; one of that name is replaced."""
         self._milvus.ask(lambda client: make_frame_collection(client, collection, dim, fields))
 
-    def insert(self, collection: str, rows: list[dict[str, Any]]) -> None:
+    def insert(self, collection: str, rows: list[dict[str, Any]], *, fresh: bool = False) -> None:
         """Write rows with the columns of the collection; `v` is float32 and unit.
 
         A row whose key is there already is replaced, so a retry doubles nothing.
+
+        Args:
+            collection: where.
+            rows: what.
+            fresh: none of their keys is there. A server then takes them in two thirds of the time; only what must be
+                tried again, and may be there by then, replaces.
 
         Raises:
             VectorStoreError: a vector is not finite, or Milvus does not take the rows even after some tries.
@@ -79,16 +85,23 @@ class VectorStore:
         if not np.isfinite(np.concatenate([row["v"] for row in rows])).all():
             clip_id = next(row["clip_id"] for row in rows if not np.isfinite(row["v"]).all())
             raise VectorStoreError(f"clip {clip_id} has a vector that is not finite: extract its video anew")
+        tried = not fresh
+
+        def write(client: MilvusClient) -> None:
+            nonlocal tried
+            put, tried = client.upsert if tried else client.insert, True
+            put(collection, rows, timeout=CALL_S)
+
         for wait_s in _WRITE_WAITS_S:
             try:
-                self._milvus.ask(lambda client: client.upsert(collection, rows, timeout=CALL_S))
+                self._milvus.ask(write)
             except VectorStoreError as error:
                 if not _may_pass(error.__cause__):
                     raise
                 time.sleep(wait_s)
             else:
                 return
-        self._milvus.ask(lambda client: client.upsert(collection, rows, timeout=CALL_S))
+        self._milvus.ask(write)
 
     def delete(self, collection: str, keys: list[str]) -> None:
         """Remove rows by their primary keys; those that are not there are no error."""
@@ -177,6 +190,7 @@ class VectorStore:
             queries_QD: float32.
             limit: how many a query; fewer come when the collection holds fewer.
             search: search parameters of the index (`AnnIndex.search`).
+            expression: what rows must meet (`filter_expression`); "" for all.
 
         Raises:
             VectorStoreError: Milvus is away, or has no such collection.
@@ -190,7 +204,6 @@ class VectorStore:
         """The keys of the rows with the largest inner product, best first: clips, or frames as rows of their own.
 
         Args:
-            expression: what rows must meet (`filter_expression`); "" for all.
             collection: of clips or of frames.
             queries_QD: float32.
             limit: how many a query.
@@ -217,6 +230,7 @@ class VectorStore:
             text_D: t, float32, unit.
             limit: how many clips; see `group_by_clip` for when fewer come.
             search: search parameters of the index.
+            expression: what rows must meet; "" for all.
 
         Raises:
             VectorStoreError: Milvus is away, or has no such collection.
@@ -230,7 +244,6 @@ class VectorStore:
 
     def look_up(self, collection: str, clip_ids: Sequence[str], query_D: np.ndarray) -> list[CoarseHit]:
         """Clips by their ids, in that order, each with the score that a search for `query_D` gives it.
-            expression: what rows must meet; "" for all.
 
         Those that the collection does not have, since they were deleted a moment ago, are left out.
 
@@ -256,6 +269,25 @@ class VectorStore:
             return []
         scores = np.array([row["v"] for row in rows], np.float32) @ query_D
         return [_coarse_hit(row, score) for row, score in zip(rows, scores, strict=True)]
+
+    def stored_vectors(self, collection: str, clip_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """The coarse vectors of clips, float32, in the order asked for; those that are not there are left out.
+
+        Args:
+            collection: one of clips.
+            clip_ids: some hundred at most.
+
+        Raises:
+            VectorStoreError: Milvus is away, or has no such collection.
+        """
+
+        def work(client: MilvusClient) -> list[dict[str, Any]]:
+            columns = ["clip_id", "v"]
+            return list(client.get(collection, list(clip_ids), columns, timeout=CALL_S, consistency_level=_BOUNDED))
+
+        rows = self._milvus.ask_loaded(collection, work) if clip_ids else []
+        found = {row["clip_id"]: np.asarray(row["v"], np.float32) for row in rows}
+        return {clip_id: found[clip_id] for clip_id in clip_ids if clip_id in found}
 
     def addresses(self, collection: str, clip_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Shard and row of clips, by their ids; those that the collection does not have are left out.
@@ -338,6 +370,7 @@ class VectorStore:
             answers = client.search(
                 collection,
                 data=list(np.ascontiguousarray(queries_QD, np.float32)),
+                filter=expression,
                 limit=limit,
                 output_fields=output_fields,
                 search_params=params,
@@ -367,4 +400,3 @@ def _may_pass(cause: BaseException | None) -> bool:
 
 
 _BUSY = ("timeout", "deadline", "rate limit", "rate exceeds", "not ready", "quota", "memory", "too many")
-                filter=expression,

@@ -8,15 +8,18 @@ from pydantic import BaseModel, ValidationError
 from pipeline.index.build_lock import only_switch
 from pipeline.index.fine_store import FineStore
 from pipeline.index.intent import refuse_unfinished
+from pipeline.index.own_vectors import check_sample
 from pipeline.index.vector_store import VectorStore
 from pipeline.storage import Store
 from schemas.errors import IndexCorruptError, IndexMissingError
 from schemas.manifest import (
+    EVALUATION,
     FINE_DIR,
     LIVE_POINTER,
     MANIFEST,
     VERSION_COUNTER,
     VERSIONS_DIR,
+    EvaluationNote,
     LivePointer,
     VersionCounter,
     VersionManifest,
@@ -66,6 +69,18 @@ def note_highest(index: Store) -> None:
     index.write(VERSION_COUNTER, counter.model_dump_json().encode())
 
 
+def newest_version(index: Store) -> int:
+    """The highest number of a complete version.
+
+    Raises:
+        IndexMissingError: there is none.
+    """
+    numbers = version_numbers(index)
+    if not numbers:
+        raise IndexMissingError(f"{index.root} holds no version to publish: run 'reelsift index build' first")
+    return numbers[-1]
+
+
 def read_manifest(index: Store, version: int) -> VersionManifest:
     """The manifest of a version.
 
@@ -78,6 +93,16 @@ def read_manifest(index: Store, version: int) -> VersionManifest:
         known = ", ".join(map(str, version_numbers(index))) or "none"
         raise IndexMissingError(f"{index.root} has no version {version}; it has: {known}")
     return _parse(VersionManifest, index, name)
+
+
+def read_evaluation(index: Store, version: int) -> EvaluationNote | None:
+    """The figures of an evaluation that were noted with a version, or None.
+
+    Raises:
+        IndexCorruptError: they do not parse.
+    """
+    store = version_store(index, version)
+    return _parse(EvaluationNote, store, EVALUATION) if store.exists(EVALUATION) else None
 
 
 def live_pointer(index: Store) -> LivePointer | None:
@@ -144,15 +169,23 @@ def list_versions(index: Store) -> list[IndexSummary]:
     for number in version_numbers(index):
         # Removed since its number was read.
         with contextlib.suppress(IndexMissingError):
-            found.append(summary_of(read_manifest(index, number), pointer))
+            found.append(summary_of(read_manifest(index, number), pointer, read_evaluation(index, number)))
     return found
 
 
-def summary_of(manifest: VersionManifest, pointer: LivePointer | None) -> IndexSummary:
+def summary_of(
+    manifest: VersionManifest, pointer: LivePointer | None, evaluation: EvaluationNote | None = None
+) -> IndexSummary:
     """What is told of a version."""
-    names = [name for name in IndexSummary.model_fields if name not in {"live", "previous"}]
+    names = IndexSummary.model_fields.keys() & VersionManifest.model_fields.keys()
     return IndexSummary(
         **{name: getattr(manifest, name) for name in names},
+        frame_rows=manifest.frame_rows,
+        fine_bytes=manifest.fine_bytes,
+        milvus_bytes=manifest.milvus_bytes,
+        search=manifest.ann.search,
+        recall=manifest.recall,
+        evaluation=evaluation,
         live=pointer is not None and pointer.version == manifest.version,
         previous=pointer is not None and pointer.previous == manifest.version,
     )
@@ -167,15 +200,13 @@ def publish(index: Store, version: int | None = None) -> IndexSummary:
 
     Raises:
         IndexMissingError: there is no such version.
-        IndexCorruptError: a part of it is missing or has another size than its manifest says; nothing changed.
+        IndexCorruptError: a part of it is missing or has another size than its manifest says, or a clip is not found
+            by its own vector; nothing changed.
         StorageError: another publish, rollback or gc is under way; nothing changed.
         VectorStoreError: Milvus is away; nothing changed.
     """
     if version is None:
-        numbers = version_numbers(index)
-        if not numbers:
-            raise IndexMissingError(f"{index.root} holds no version to publish: run 'reelsift index build' first")
-        version = numbers[-1]
+        version = newest_version(index)
     # Before the lock as well, which would make a folder of an index that is none.
     read_manifest(index, version)
     with only_switch(index):
@@ -216,6 +247,7 @@ def _switch(index: Store, version: int) -> IndexSummary:
     vectors = VectorStore.open(manifest.milvus, index.root)
     try:
         _check_collections(vectors, manifest)
+        check_sample(vectors, manifest)
         vectors.set_alias(manifest.alias, manifest.collection)
     finally:
         vectors.close()

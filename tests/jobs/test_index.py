@@ -57,7 +57,8 @@ def test_build_publish_and_list_tell_people_and_programs_the_same(run, tables, t
     (following,) = [line for line in out.splitlines() if line.startswith("next: reelsift index ")]
     code, out, err = run(*following.removeprefix("next: reelsift index ").split(), "--json")
     assert (code, err) == (0, "")
-    assert last_json(out) == built | {"live": True}
+    assert last_json(out) == built | {"live": True, "canaries": None}
+    assert "checked: files, counts in Milvus, 12 clips found by their own vectors" in out
     assert f'next: reelsift search "a text" --index {index}' in out
     run("build", "--tables", tables, "--index", index, "--codec", "fp32")
     code, out, err = run("list", "--index", index, "--json")
@@ -159,6 +160,8 @@ def test_an_index_without_versions_lists_none(run, tmp_path):
         (("publish", "--index", "nowhere"), 1, "holds no version to publish"),
         (("publish", "--index", "nowhere", "--version", "2"), 1, "has no version 2; it has: none"),
         (("publish", "--index", "nowhere", "--version", "0"), 2, "'version' = 0"),
+        (("publish", "--index", "nowhere", "--min-overlap", "2"), 2, "'min_overlap' = 2.0"),
+        (("build", "--tables", "T", "--index", "I", "--index-type", "hnsw"), 2, "'index_type' = 'hnsw'"),
         (("publish", "--index", "I", "--tables", "T"), 2, "--tables"),
         (("list", "--index", "I", "extra"), 2, "extra"),
         (("rollback", "--index", "nowhere"), 1, "has no published version"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pymilvus import MilvusException
 
 from pipeline.index.index_choice import FLAT, HNSW
 from pipeline.index.vector_store import VectorStore
@@ -268,3 +269,60 @@ def test_a_server_that_goes_away_is_one_line_with_its_address_and_what_it_acknow
     back.close()
     store.close()
     assert capfd.readouterr() == ("", "")
+
+
+class FlakyClient:
+    """Takes rows, but says nothing at the first times."""
+
+    def __init__(self, faults):
+        self.faults = faults
+        self.calls = []
+
+    def insert(self, collection, rows, timeout):
+        self._take("insert")
+
+    def upsert(self, collection, rows, timeout):
+        self._take("upsert")
+
+    def _take(self, what):
+        self.calls.append(what)
+        if len(self.calls) <= len(self.faults):
+            raise MilvusException(message=self.faults[len(self.calls) - 1])
+
+
+class OneClient:
+    """Stands for a connection."""
+
+    place = "there"
+
+    def __init__(self, client):
+        self.client = client
+
+    def ask(self, work):
+        try:
+            return work(self.client)
+        except MilvusException as error:
+            raise VectorStoreError("there") from error
+
+
+class TestBusyServer:
+    @pytest.fixture
+    def waits(self, monkeypatch):
+        found = []
+        monkeypatch.setattr("pipeline.index.vector_store.time.sleep", found.append)
+        return found
+
+    def test_a_busy_server_is_asked_again_after_longer_and_longer_and_what_it_may_have_taken_is_replaced(self, waits):
+        client = FlakyClient(["rate limit exceeded", "memory quota exceeded", "deadline"])
+        VectorStore(OneClient(client)).insert("c", rows_of(unit(np.random.default_rng(1), 2, DIM)), fresh=True)
+        assert client.calls == ["insert", "upsert", "upsert", "upsert"]
+        assert len(waits) == 3
+        assert waits == sorted(waits)
+
+    def test_a_refusal_is_not_tried_again_and_a_server_that_stays_busy_is_one_error(self, waits):
+        rows = rows_of(unit(np.random.default_rng(1), 2, DIM))
+        refused, busy = FlakyClient(["field v has another dim"] * 9), FlakyClient(["rate limit exceeded"] * 9)
+        for client, calls in ((refused, 1), (busy, 5)):
+            with pytest.raises(VectorStoreError):
+                VectorStore(OneClient(client)).insert("c", rows)
+            assert client.calls == ["upsert"] * calls
