@@ -26,6 +26,9 @@ class TrainConfig(Config):
         twins: share of a composed batch's clips that are pairs which differ in a single attribute, both shown and told.
         redraw: chance that a synthetic scene of one kind of object is drawn again: of the scenes a third shows two
             objects in a relation at 0, a half at 0.5.
+        relation_share: of the hard negatives and twins of a scene with a relation, the share that turns it round.
+        shape_share: of all others, the share that changes a shape; the rest changes any attribute.
+        codec_share: share of the synthetic pictures that are drawn at the size of a video and go through a codec.
         steps: of the optimiser.
         batch: clips of the global batch.
         micro_batch: clips a worker encodes at once; None for all. The gradient does not depend on it.
@@ -66,6 +69,9 @@ class TrainConfig(Config):
     hard_negatives: Fraction = 0.5
     twins: Fraction = 0.0
     redraw: float = Field(default=0.0, ge=0, lt=1)
+    relation_share: Fraction = 0.5
+    shape_share: Fraction = 0.4
+    codec_share: Fraction = 0.25
     steps: int = Field(default=1000, ge=1)
     batch: int = Field(default=64, ge=2)
     micro_batch: int | None = Field(default=None, ge=1)

@@ -1,5 +1,7 @@
 """A scene's caption with a hard negative: the same sentence, wrong in one attribute."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pipeline.synthetic.captions import caption
@@ -7,14 +9,27 @@ from pipeline.synthetic.hard_negatives import Attribute, changeable, hard_negati
 from pipeline.synthetic.scene import Scene
 from pipeline.synthetic.vocabulary import pick
 
-# A relation's direction is what contrastive models learn last, and shape before it: shares of what a negative changes.
-_RELATION_SHARE, _SHAPE_SHARE = 0.5, 0.4
 # "a cross" against "three crosses" changes four words; a sentence of another form changes more.
 _MAX_CHANGED_WORDS = 6
 _TRIES = 16
 
 
-def caption_pair(scene: Scene, rng: np.random.Generator, omit: float) -> tuple[str, str]:
+@dataclass(frozen=True)
+class ChangeShares:
+    """How often a hard negative changes what contrastive models learn last; see `schemas.training.TrainConfig`.
+
+    Attributes:
+        relation: of the scenes that have one, the share whose relation is turned round.
+        shape: of the rest, the share in which a shape is changed; in the others any attribute, shape too.
+    """
+
+    relation: float = 0.5
+    shape: float = 0.4
+
+
+def caption_pair(
+    scene: Scene, rng: np.random.Generator, omit: float, shares: ChangeShares = ChangeShares()
+) -> tuple[str, str]:
     """A true caption and its hard negative, in the same words but for the change.
 
     >>> from pipeline.synthetic.scene import sample_scene
@@ -23,12 +38,12 @@ def caption_pair(scene: Scene, rng: np.random.Generator, omit: float) -> tuple[s
     >>> true != false
     True
     """
-    return same_words(scene, twin_of(scene, rng), rng, omit)
+    return same_words(scene, twin_of(scene, rng, shares), rng, omit)
 
 
-def twin_of(scene: Scene, rng: np.random.Generator) -> Scene:
-    """A scene that is wrong in one attribute; where there is a relation, half of the time its direction."""
-    other, _ = hard_negative(scene, rng, _attribute(scene, rng))
+def twin_of(scene: Scene, rng: np.random.Generator, shares: ChangeShares = ChangeShares()) -> Scene:
+    """A scene that is wrong in one attribute."""
+    other, _ = hard_negative(scene, rng, _attribute(scene, rng, shares))
     return other
 
 
@@ -46,7 +61,7 @@ def same_words(scene: Scene, other: Scene, rng: np.random.Generator, omit: float
     return true, false
 
 
-def _attribute(scene: Scene, rng: np.random.Generator) -> Attribute:
-    if scene.relation is not None and rng.random() < _RELATION_SHARE:
+def _attribute(scene: Scene, rng: np.random.Generator, shares: ChangeShares) -> Attribute:
+    if scene.relation is not None and rng.random() < shares.relation:
         return "relation"
-    return "shape" if rng.random() < _SHAPE_SHARE else pick(rng, changeable(scene))
+    return "shape" if rng.random() < shares.shape else pick(rng, changeable(scene))

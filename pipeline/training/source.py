@@ -11,6 +11,7 @@ from pipeline.synthetic.captions import caption
 from pipeline.synthetic.scene import sample_scene
 from pipeline.training.bad_videos import BadVideo, without_file
 from pipeline.training.batch import LoadedBatch
+from pipeline.training.captioned import ChangeShares
 from pipeline.training.clip_loader import ClipLoader, ClipShape
 from pipeline.training.synthetic_batches import SyntheticBatches
 from pipeline.training.synthetic_gallery import synthetic_gallery
@@ -135,6 +136,8 @@ def _drawn_batches(config: TrainConfig, model: EercfModel, seed: int, rank: int,
         composed=config.composed,
         twins=config.twins,
         redraw=config.redraw,
+        shares=ChangeShares(config.relation_share, config.shape_share),
+        codec_share=config.codec_share,
         omit=config.omit,
         hard_negatives=config.hard_negatives,
         tokenizer=model.tokenizer,

@@ -11,11 +11,11 @@ from pipeline.synthetic.render import render_frame
 from pipeline.synthetic.scene import Scene, sample_scene
 from pipeline.synthetic.timeline import NUM_SLOTS, sample_timeline, sampled_frames
 from pipeline.training.batch import TrainBatch
-from pipeline.training.captioned import caption_pair, same_words, twin_of
+from pipeline.training.captioned import ChangeShares, caption_pair, same_words, twin_of
 from pipeline.training.degrade import jitter, through_codec
 
 _FPS, _VIDEO_FRAMES, _SECONDS = 12, 84, 7.0
-_CODEC_SHARE, _VIDEO_PX = 0.25, 128
+_VIDEO_PX = 128
 _EVENT_FRAMES = (2, 3)
 
 
@@ -32,6 +32,8 @@ class SyntheticBatches:
         hard_negatives: share of the captions that have one, of those without a twin.
         twins: see `schemas.training.TrainConfig`.
         redraw: see `schemas.training.TrainConfig`.
+        shares: of what a twin or a hard negative changes.
+        codec_share: see `schemas.training.TrainConfig`.
         tokenizer: of the model.
         rank: of the worker.
     """
@@ -44,6 +46,8 @@ class SyntheticBatches:
     hard_negatives: float
     twins: float
     redraw: float
+    shares: ChangeShares
+    codec_share: float
     tokenizer: TokenizeTexts
     rank: int = 0
 
@@ -81,9 +85,9 @@ class SyntheticBatches:
         """
         twins = self._twins()
         scenes = [self._scene(rng) for _ in range(self.clips - twins)]
-        others = [twin_of(scene, rng) for scene in scenes[:twins]]
+        others = [twin_of(scene, rng, self.shares) for scene in scenes[:twins]]
         told = [same_words(scene, other, rng, self.omit) for scene, other in zip(scenes, others, strict=False)]
-        single = [caption_pair(scene, rng, self.omit) for scene in scenes[twins:]]
+        single = [caption_pair(scene, rng, self.omit, self.shares) for scene in scenes[twins:]]
         return scenes + others, [*told, *single, *((false, true) for true, false in told)]
 
     def _scene(self, rng: np.random.Generator) -> Scene:
@@ -105,12 +109,12 @@ class SyntheticBatches:
             for frame in sampled_frames(_VIDEO_FRAMES):
                 pictures.append(self._picture(scenes[timeline.scene_at(frame)], frame / _FPS, rng))
             told = scenes[int(rng.integers(3)) if rng.random() < 0.5 else 0]  # noqa: PLR2004  (a coin)
-            pairs.append(caption_pair(told, rng, self.omit))
+            pairs.append(caption_pair(told, rng, self.omit, self.shares))
         index_BF = np.arange(len(pictures)).reshape(self.clips, NUM_SLOTS)
         return np.stack(pictures), index_BF, pairs
 
     def _picture(self, scene: Scene, time_s: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-        if rng.random() < _CODEC_SHARE:
+        if rng.random() < self.codec_share:
             return through_codec(render_frame(scene, time_s, _VIDEO_PX), self.size_px, rng)
         return render_frame(scene, time_s, self.size_px)
 

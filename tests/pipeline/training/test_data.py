@@ -1,10 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from pipeline.synthetic.render import render_frame
 from pipeline.synthetic.scene import sample_scene
-from pipeline.training.captioned import caption_pair
+from pipeline.training.captioned import ChangeShares, caption_pair, twin_of
 from pipeline.training.degrade import jitter, through_codec
 from pipeline.training.synthetic_gallery import synthetic_gallery
 from schemas.errors import ConfigError
@@ -78,3 +81,29 @@ def test_generated_validation_clips_have_a_gist_and_two_needles_each():
     assert gallery.pictures_BFHWC.shape == (3, 12, 32, 32, 3)
     assert gallery.groups == ["gist", "needle", "needle"] * 3
     assert gallery.clip_T.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_what_a_hard_negative_changes_follows_its_shares():
+    rng = np.random.default_rng(4)
+    scenes = [sample_scene(rng) for _ in range(200)]
+    related = [scene for scene in scenes if scene.relation]
+    turned = [twin_of(scene, rng, ChangeShares(relation=1.0)) for scene in related]
+    assert all(other.relation != scene.relation for scene, other in zip(related, turned, strict=True))
+    reshaped = [twin_of(scene, rng, ChangeShares(relation=0.0, shape=1.0)) for scene in scenes]
+    shapes = [[thing.shape for thing in scene.things] for scene in scenes]
+    assert all(was != [thing.shape for thing in other.things] for was, other in zip(shapes, reshaped, strict=True))
+
+
+def test_pictures_behind_a_codec_are_as_many_as_asked_for():
+    model = tiny_model()
+    sharp, coded = (batches_of(model, 4, codec_share=share)(7).pictures_NHWC for share in (0.0, 1.0))
+    assert sharp.shape == coded.shape
+    assert not any(torch.equal(one, other) for one, other in zip(sharp, coded, strict=True))
+
+
+@pytest.mark.parametrize("name", ["recipe", "finish"])
+def test_the_recipes_of_the_shipped_model_are_settings_of_today(name):
+    path = Path(__file__).parents[3] / "models" / "bundles" / "reelsift-tiny" / f"{name}.yaml"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    start = {} if "architecture" in settings else {"model": "run/bundle"}
+    assert TrainConfig.of({**settings, **start, "out": "run"}).composed

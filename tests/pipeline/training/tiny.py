@@ -9,6 +9,7 @@ from models.vocabulary import pieces_of, vocabulary_rows
 from pipeline.synthetic.captions import caption
 from pipeline.synthetic.scene import sample_scene
 from pipeline.training.batch import TrainBatch
+from pipeline.training.captioned import ChangeShares
 from pipeline.training.synthetic_batches import SyntheticBatches
 
 ARCHITECTURE = {
@@ -35,7 +36,7 @@ def tiny_model(seed=0):
     return EercfModel(config, "tiny").train()
 
 
-def batches_of(model, clips, rank=0, composed=True, hard_negatives=0.5, twins=0.0, redraw=0.0):
+def batches_of(model, clips, rank=0, composed=True, hard_negatives=0.5, twins=0.0, redraw=0.0, codec_share=0.25):
     return SyntheticBatches(
         seed=3,
         clips=clips,
@@ -45,6 +46,8 @@ def batches_of(model, clips, rank=0, composed=True, hard_negatives=0.5, twins=0.
         hard_negatives=hard_negatives,
         twins=twins,
         redraw=redraw,
+        shares=ChangeShares(),
+        codec_share=codec_share,
         tokenizer=model.tokenizer,
         rank=rank,
     )
