@@ -63,7 +63,10 @@ def connect(*, object_store_bytes: int = _LOCAL_STORE_BYTES) -> Resources:
     try:
         with _muted_stderr():
             ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+    except Exception as error:
+        # Ray says with a bare Exception that its own processes did not come up in time.
+        if type(error) is not Exception and not isinstance(error, RuntimeError | ValueError | OSError):
+            raise
         what = f"the Ray cluster at RAY_ADDRESS={address}" if address else "Ray on this machine"
         raise ReelsiftError(f"cannot reach or start {what}: {str(error).splitlines()[0][:200]}") from error
     total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]

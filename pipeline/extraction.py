@@ -10,7 +10,9 @@ One Ray Data row is one task, so the unit of streaming is the unit of commit: a 
 
 from __future__ import annotations
 
+import contextlib
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import ray
@@ -20,6 +22,7 @@ from pipeline import cluster
 from pipeline.extract_lease import only_driver
 from pipeline.observe import PeakMemory, ProgressDisplay
 from pipeline.pools import Pools, plan_pools
+from pipeline.run_log import RunLog, write_report
 from pipeline.run_sizes import RunSizes, run_sizes
 from pipeline.sampling import require_detector, sampler_name
 from pipeline.sources import Source, list_sources
@@ -62,7 +65,9 @@ def extract(config: ExtractConfig) -> ExtractSummary:
     sizes = run_sizes(config, model)
     with only_driver(store), PeakMemory() as memory:
         bind_tables(store, _describe(config, model))
-        processed = _run_all(store, sources, config, model, sizes)
+        plan = _planned(store, sources, config.videos_per_task)
+        tasks = pending_tasks(plan.rows, committed_tasks(store))
+        processed = _run_logged(store, tasks, _Run(config, model, sizes, RunLog()), memory) if tasks else 0
     status = tables_status(store)
     return ExtractSummary(
         **{name: value for name, value in status.model_dump().items() if name in ExtractSummary.model_fields},
@@ -73,16 +78,40 @@ def extract(config: ExtractConfig) -> ExtractSummary:
     )
 
 
-def _run_all(store: Store, sources: list[Source], config: ExtractConfig, model: EercfModel, sizes: RunSizes) -> int:
-    """Plan what is new, and run all that is pending; the number of sources processed."""
-    plan = _planned(store, sources, config.videos_per_task)
+@dataclass(frozen=True)
+class _Run:
+    """What all parts of one run share."""
+
+    config: ExtractConfig
+    model: EercfModel
+    sizes: RunSizes
+    log: RunLog
+
+
+def _run_logged(store: Store, tasks: list[tuple[str, str]], run: _Run, memory: PeakMemory) -> int:
+    """Run all that is pending, and leave an account of it beside the tables, however it ends."""
+    try:
+        return _run_all(store, tasks, run)
+    except BaseException as error:
+        run.log.error = " ".join(str(error).split())[:300] or type(error).__name__
+        raise
+    finally:
+        budget = run.config.memory_budget_gb
+        report = run.log.report(memory.peak_bytes, None if budget is None else int(budget * (1 << 30)))
+        # The account is for people: what was extracted counts without it.
+        with contextlib.suppress(StorageError):
+            write_report(store, report)
+
+
+def _run_all(store: Store, tasks: list[tuple[str, str]], run: _Run) -> int:
+    """Run all that is pending; the number of sources processed."""
     processed = 0
-    while tasks := pending_tasks(plan.rows, committed_tasks(store)):
-        done, too_large = _run_tasks(tasks, config, model, sizes)
+    while tasks:
+        done, too_large = _run_tasks(tasks, run)
         processed += done
         if not too_large:
             break
-        plan = _split(store, too_large)
+        tasks = pending_tasks(_split(store, too_large).rows, committed_tasks(store))
     return processed
 
 
@@ -149,26 +178,25 @@ def too_many_bad(summary: BaseModel, max_fraction: float) -> bool:
     return bool(media) and counts["quarantined"] / media > max_fraction
 
 
-def _run_tasks(
-    tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel, sizes: RunSizes
-) -> tuple[int, set[str]]:
+def _run_tasks(tasks: list[tuple[str, str]], run: _Run) -> tuple[int, set[str]]:
     """Decode, encode and commit the pending tasks; the number of sources processed, and the tasks too large for it."""
+    config, sizes = run.config, run.sizes
     has = cluster.connect(object_store_bytes=sizes.store_bytes)
     try:
         pools = plan_pools(has.cpus, has.gpus, sizes.decoders, sizes.encoders, config.gpus_per_encoder)
-        return _follow(_wire(tasks, config, model, pools, sizes), tasks)
+        run.log.pools({"decode": pools.decoders, "encode": pools.encoders, "commit": pools.writers})
+        return _follow(_wire(tasks, run, pools), tasks, run.log)
     except ray.exceptions.RayError as error:
         raise StorageError(f"Ray gave up: {str(error).splitlines()[0][:200]}; run the same command to go on") from error
     finally:
         cluster.disconnect()
 
 
-def _wire(
-    tasks: list[tuple[str, str]], config: ExtractConfig, model: EercfModel, pools: Pools, sizes: RunSizes
-) -> ray.data.Dataset:
+def _wire(tasks: list[tuple[str, str]], run: _Run, pools: Pools) -> ray.data.Dataset:
     """The graph, from tasks to one small result row each."""
     from pipeline.stages.encode import EncodeSettings, EncodeStage  # noqa: PLC0415
 
+    config, model, sizes = run.config, run.model, run.sizes
     context = ray.data.DataContext.get_current()
     cluster.quiet_logs()
     context.enable_progress_bars = False
@@ -223,7 +251,7 @@ def _wire(
     )
 
 
-def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]]) -> tuple[int, set[str]]:
+def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]], log: RunLog) -> tuple[int, set[str]]:
     """Consume results, show progress, and end with one line if tasks stayed uncommitted."""
     sizes = {task: sources.count('"task_id"') for task, sources in tasks}
     totals = {DONE: 0, FILTERED: 0, QUARANTINED: 0}
@@ -231,6 +259,7 @@ def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]]) -> tuple[in
     too_large: set[str] = set()
     with ProgressDisplay(sum(sizes.values())) as display:
         for row in results.iter_rows():
+            log.add(row)
             if row["error"]:
                 errors.append(str(row["error"]))
             if row["split"]:

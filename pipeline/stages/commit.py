@@ -1,6 +1,10 @@
 """Commit: a task's clips object, then its videos object, whose presence makes the task done."""
 
-from typing import Any
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 
@@ -8,6 +12,9 @@ from pipeline.stages.payload import TaskPayload, from_ipc
 from pipeline.storage import Store
 from pipeline.tables import write_parquet
 from schemas.tables import CLIPS_DIR, STATUSES, VIDEOS_DIR
+
+_SLOWEST: Final = 5
+_NO_NOTES: Final[dict[str, Any]] = {"reasons": {}, "slowest": []}
 
 
 def commit_task(store: Store, payload: TaskPayload) -> dict[str, int]:
@@ -27,6 +34,15 @@ def commit_task(store: Store, payload: TaskPayload) -> dict[str, int]:
     return {status: statuses.count(status) for status in STATUSES} | {"clips": len(clips)}
 
 
+def run_notes(videos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts by reason, and (seconds, URI, outcome) of the slowest, of rows of VIDEOS_SCHEMA."""
+    slowest = sorted(videos, key=lambda row: float(row["decode_s"]), reverse=True)[:_SLOWEST]
+    return {
+        "reasons": Counter(row["reason"] for row in videos if row["reason"]),
+        "slowest": [(round(row["decode_s"], 3), row["uri"], row["reason"] or row["status"]) for row in slowest],
+    }
+
+
 def commit_batch(batch: dict[str, Any], tables: str) -> dict[str, Any]:
     """Commit the task of a one-row batch; nothing raises, since that would end the whole run.
 
@@ -37,15 +53,20 @@ def commit_batch(batch: dict[str, Any], tables: str) -> dict[str, Any]:
         tables: the root of the tables.
 
     Returns:
-        one row: task_id, error, split, done, filtered, quarantined, clips.
+        one row: task_id, error, split, done, filtered, quarantined, clips; busy_s as in the payload, and notes (JSON:
+        counts by reason, and the sources that took longest to decode), for the account of the run.
     """
+    start = time.perf_counter()
     payload = TaskPayload.of_batch(batch)
     counts = dict.fromkeys((*STATUSES, "clips"), 0)
-    error = payload.error
+    error, notes = payload.error, _NO_NOTES
     if not error and not payload.split:
         try:
             counts = commit_task(Store(tables), payload)
+            notes = run_notes(from_ipc(payload.videos).to_pylist())
         except Exception as problem:  # noqa: BLE001  (said above)
             error = payload.failed("commit", problem).error
+    payload = payload.timed("commit", time.perf_counter() - start)
     row: dict[str, Any] = {"task_id": payload.task_id, "error": error, "split": payload.split} | counts
+    row |= {"busy_s": payload.busy_s, "notes": json.dumps(notes)}
     return {name: np.array([value]) for name, value in row.items()}

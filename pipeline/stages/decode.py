@@ -81,10 +81,12 @@ class DecodeStage:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Decode the task of a one-row batch with columns task_id and sources (JSON)."""
         payload = TaskPayload(task_id=str(batch["task_id"][0]))
+        start = time.perf_counter()
         try:
-            return self.run(payload.task_id, json.loads(str(batch["sources"][0]))).to_batch()
+            payload = self.run(payload.task_id, json.loads(str(batch["sources"][0])))
         except Exception as error:  # noqa: BLE001  (an exception here would end the whole run)
-            return payload.failed("decode", error).to_batch()
+            payload = payload.failed("decode", error)
+        return payload.timed("decode", time.perf_counter() - start).to_batch()
 
     def run(self, task: str, sources: Sequence[_Row]) -> TaskPayload:
         """Decode all sources of a task; those of one that grows too large are to be planned one by one."""

@@ -1,5 +1,6 @@
 """Encode: clips of frames to coarse vectors, frame tokens and patch tokens."""
 
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -117,10 +118,12 @@ class EncodeStage:
         payload = TaskPayload.of_batch(batch)
         if payload.error or payload.split:
             return batch
+        start = time.perf_counter()
         try:
-            return self.run(payload).to_batch()
+            payload = self.run(payload)
         except Exception as error:  # noqa: BLE001  (an exception here would end the whole run)
-            return payload.failed("encode", error).to_batch()
+            payload = payload.failed("encode", error)
+        return payload.timed("encode", time.perf_counter() - start).to_batch()
 
     def run(self, payload: TaskPayload) -> TaskPayload:
         """Encode all clips of a task."""

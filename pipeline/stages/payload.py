@@ -2,9 +2,11 @@
 
 Row: task_id (str), videos (VIDEOS_SCHEMA, IPC), clips (IPC; DECODED_SCHEMA before encoding, clips_schema after),
 error (str; not empty: the task is not committed, and a rerun tries it again), split (bool: the task's sources are too
-much together, and are to be planned again one by one).
+much together, and are to be planned again one by one),
+busy_s (JSON: seconds that each stage has worked on it).
 """
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -50,15 +52,20 @@ class TaskPayload:
     clips: bytes = b""
     error: str = ""
     split: bool = False
+    busy_s: str = "{}"
 
     @classmethod
     def of_batch(cls, batch: dict[str, Any]) -> Self:
         """From a Ray Data batch of one row."""
-        return cls(**{name: batch[name][0] for name in ("task_id", "videos", "clips", "error", "split")})
+        return cls(**{name: batch[name][0] for name in ("task_id", "videos", "clips", "error", "split", "busy_s")})
 
     def to_batch(self) -> dict[str, Any]:
         """To a Ray Data batch of one row; object arrays keep bytes that end in zeros whole."""
         return {name: _one(value) for name, value in vars(self).items()}
+
+    def timed(self, stage: str, seconds: float) -> Self:
+        """The same, with the seconds that a stage took."""
+        return replace(self, busy_s=json.dumps(json.loads(self.busy_s) | {stage: round(seconds, 4)}))
 
     def failed(self, stage: str, error: BaseException) -> Self:
         """The same task, to be left uncommitted, with what went wrong in one line."""
