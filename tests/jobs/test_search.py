@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from jobs.search import fits, plain_table, printable, rich_table
+from jobs.search import fits, main, plain_table, printable, rich_table
+from schemas.filters import FilterError
 from schemas.results import SearchHit
 
 
@@ -58,3 +59,9 @@ def test_a_file_name_cannot_steer_the_terminal_or_the_markup():
 
 def test_letters_of_other_scripts_stay():
     assert printable("vidéo-日本.mp4") == "vidéo-日本.mp4"
+
+
+@pytest.mark.parametrize("text", ["", "width > 3", "[]", '{"field": "width", "op": "=>", "value": 3}'])
+def test_a_filter_that_is_none_is_one_line_before_anything_is_opened(text, tmp_path):
+    with pytest.raises(FilterError, match=r"^filter[^\n]*$"):
+        main(["a red star", "--index", str(tmp_path / "nowhere"), "--filter", text])
