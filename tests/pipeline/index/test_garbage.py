@@ -110,7 +110,8 @@ def five(made, index):
 def test_the_live_version_the_one_before_and_the_newest_stay(five):
     sizes = {entry.version: entry for entry in list_versions(five)}
     fine = sum(os.path.getsize(five.path(f"versions/{n}/fine/{name}")) for n in (1, 3) for name in files(five, n))
-    manifests = sum(os.path.getsize(five.path(f"versions/{n}/manifest.json")) for n in (1, 3))
+    beside = ("manifest.json", "tasks.r1.txt")
+    manifests = sum(os.path.getsize(five.path(f"versions/{n}/{name}")) for n in (1, 3) for name in beside)
     summary = collect_garbage(five, 1)
     assert (summary.removed, summary.kept, summary.leftovers, summary.orphans, summary.left) == (
         [1, 3],
@@ -187,8 +188,8 @@ def dies_after(monkeypatch):
     return run
 
 
-# highest.json and the marker are written, the manifest goes; two collections, the shards, the marker
-@pytest.mark.parametrize("survived", range(7))
+# highest.json and the marker are written, the manifest goes; two collections, shards, tasks, evaluation, the marker
+@pytest.mark.parametrize("survived", range(9))
 def test_killed_anywhere_it_leaves_only_whole_versions_and_the_next_one_completes_it(two, index, dies_after, survived):
     with dies_after(survived), pytest.raises(Kill):
         collect_garbage(index, 1)
@@ -197,11 +198,11 @@ def test_killed_anywhere_it_leaves_only_whole_versions_and_the_next_one_complete
     assert live_pointer(index) == LivePointer(version=2)
     collect_garbage(index, 1)
     assert (folders(index), collections(index)) == ([2], of(index, 2))
-    assert version_store(index, 2).names("") == ["manifest.json"]
+    assert version_store(index, 2).names("") == ["manifest.json", "tasks.r1.txt"]
 
 
-def test_seven_steps_are_all(two, index, dies_after):
-    with dies_after(7):
+def test_nine_steps_are_all(two, index, dies_after):
+    with dies_after(9):
         assert collect_garbage(index, 1).removed == [1]
     assert (folders(index), collections(index)) == ([2], of(index, 2))
 
