@@ -6,7 +6,6 @@ of pictures, gradual refresh), and it never returns from some transport streams.
 were shown to be right, and PyAV, which names each frame by its time, everywhere else.
 """
 
-from pipeline.decode.needed_frames import may_leave_out
 from pipeline.decode.picture import ROTATIONS
 from pipeline.decode.records import Probe
 
@@ -18,6 +17,7 @@ _CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _CODECS = ("h264", "hevc", "vp8", "vp9")
 # Where key frames are farther apart there is little to seek to, and PyAV can leave out frames that decord cannot.
 _LONG_GROUP = 48
+_SPARED_CODECS = ("h264", "hevc")
 
 
 def choose_decoder(probe: Probe, num_wanted: int) -> tuple[str, str]:
@@ -53,6 +53,12 @@ def _against_decord(probe: Probe) -> str:
         (_groups_are_long(probe), "key frames far apart: leaving out frames saves more than seeking"),
     )
     return next((why for holds, why in checks if holds), "")
+
+
+def may_leave_out(probe: Probe) -> bool:
+    """Whether PyAV may leave out what wanted frames do not need: each is named by its time, and starts are clean."""
+    whole = not (probe.num_discarded or probe.num_untimed or probe.demux_error)
+    return probe.codec in _SPARED_CODECS and bool(probe.pts) and bool(probe.key_frames) and whole
 
 
 def _groups_are_long(probe: Probe) -> bool:

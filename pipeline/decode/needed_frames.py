@@ -17,7 +17,6 @@ import av
 from pipeline.decode.records import Probe
 from pipeline.decode.source import open_container, video_stream
 
-_CODECS: Final = ("h264", "hevc")
 # Only here a frame's own mark is a promise to all others; HEVC's mark leaves out higher temporal layers.
 _MARKS_UNREFERRED: Final = ("h264",)
 
@@ -26,19 +25,13 @@ class DamagedError(Exception):
     """Something does not decode as it should."""
 
 
-def may_leave_out(probe: Probe) -> bool:
-    """Whether frames of this file can be left out: each is named by its time, and starts are clean."""
-    whole = not (probe.num_discarded or probe.num_untimed or probe.demux_error)
-    return probe.codec in _CODECS and bool(probe.pts) and bool(probe.key_frames) and whole
-
-
 def needed_frames(
     path: str, probe: Probe, wanted: Sequence[int], *, start: int = 0, fast: bool = False
 ) -> Iterator[tuple[int, Any]]:
     """The wanted frames, each with its position, in presentation order.
 
     Args:
-        path: a local file that `may_leave_out` accepts.
+        path: a local file that `choose.may_leave_out` accepts.
         probe: what it is.
         wanted: positions in presentation order, rising, each once.
         start: position of a clean key frame to begin at; 0 begins with the file, without a seek.

@@ -15,7 +15,8 @@ import av
 import numpy as np
 from PIL import Image
 
-from pipeline.decode.needed_frames import DamagedError, may_leave_out, needed_frames
+from pipeline.decode.choose import may_leave_out
+from pipeline.decode.needed_frames import DamagedError, needed_frames
 from pipeline.decode.picture import resized, upright
 from pipeline.decode.records import Picture, Probe
 from pipeline.decode.source import open_container, video_stream

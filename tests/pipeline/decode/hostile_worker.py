@@ -52,9 +52,8 @@ def bug():
 
 def hoard():
     held = []
-    while sum(map(len, held)) < 700 << 20:
-        held.append(b"x" * (8 << 20))
-        time.sleep(0.01)
+    while sum(map(len, held)) < 256 << 20:
+        held.append(b"x" * (16 << 20))
     hang()
 
 

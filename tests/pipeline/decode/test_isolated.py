@@ -62,7 +62,7 @@ def decoder():
 
 @pytest.fixture(scope="module")
 def hostile():
-    with IsolatedDecoder(timeout_s=3, memory_bytes=512 << 20, command=HOSTILE) as decoder:
+    with IsolatedDecoder(timeout_s=3, memory_bytes=160 << 20, command=HOSTILE) as decoder:
         decoder.start()
         yield decoder
 
@@ -125,7 +125,7 @@ DEEDS = {
     "wrong_shape": ("crash", "an answer that makes no sense"),
     "huge": ("crash", "it wrote what is no answer"),
     "memory": ("memory", "an allocation failed"),
-    "hoard": ("memory", "MiB held, above 512 MiB"),
+    "hoard": ("memory", "MiB held, above 160 MiB"),
     "spin": ("timeout", "no answer within 3 s"),
     "bug": ("decode_error", "KeyError: 'no such thing'"),
     "clips_then_bad": ("decode_error", "half way"),

@@ -5,7 +5,8 @@ import pytest
 
 from pipeline.decode import needed_frames as leaving_out
 from pipeline.decode import pyav_frames
-from pipeline.decode.needed_frames import may_leave_out, needed_frames
+from pipeline.decode.choose import may_leave_out
+from pipeline.decode.needed_frames import needed_frames
 from pipeline.decode.probe import probe
 from pipeline.decode.pyav_frames import pyav_pictures
 from pipeline.decode.records import DecodedClip, Job
