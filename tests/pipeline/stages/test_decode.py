@@ -61,3 +61,12 @@ def test_a_single_source_is_never_split(batch):
     rows = json.loads(batch["sources"][0])[:1]
     payload = TaskPayload.of_batch(run({"task_id": ["t"], "sources": [json.dumps(rows)]}, 1))
     assert not payload.split
+
+
+def test_a_committed_task_tells_what_it_took(batch, tmp_path):
+    row = commit_batch(run(batch, 1 << 20), str(tmp_path / "tables"))
+    assert (row["error"][0], row["done"][0]) == ("", 3)
+    assert set(json.loads(row["busy_s"][0])) == {"decode", "commit"}
+    notes = json.loads(row["notes"][0])
+    assert notes["reasons"] == {}
+    assert {uri.rsplit("/")[-1] for _, uri, _ in notes["slowest"]} == {"a.mp4", "b.mp4", "c.mp4"}
