@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -46,7 +47,9 @@ def last_json(out):
 def test_build_publish_and_list_tell_people_and_programs_the_same(run, tables, tmp_path):
     index = tmp_path / "index"
     code, out, err = run("build", "--tables", tables, "--index", index, "--json")
-    assert (code, err) == (0, "")
+    assert code == 0
+    # On a slow machine it says how far it is.
+    assert [line for line in err.splitlines() if not re.match(r"reelsift: \d+/12 clips, ", line)] == []
     built = last_json(out)
     assert set(built) >= SUMMARY
     assert (built["version"], built["clips"], built["live"]) == (1, 12, False)
