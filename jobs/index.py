@@ -20,94 +20,115 @@ _PROGRESS_EVERY_S = 5.0
 
 def parsers() -> dict[str, CommandParser]:
     """The commands of this module, for the frozen list."""
-    build = CommandParser(
+    build, switch, back, gc = _build_parser(), _publish_parser(), _rollback_parser(), _gc_parser()
+    show = CommandParser("index list", "Show the versions of an index.", "reelsift index list --index index/")
+    renew, erase = change_parsers()
+    for parser in (build, switch, show, back, gc, renew, erase):
+        parser.add_argument("--index", metavar="URI", help="folder or s3://bucket/prefix of the index")
+    found = (build, _codecs_parser(), switch, back, renew, erase, show, gc, estimate_parser())
+    return {parser.prog.removeprefix("reelsift "): parser for parser in found}
+
+
+def _build_parser() -> CommandParser:
+    parser = CommandParser(
         "index build",
         "Build the next version of an index from the tables; it answers searches once it is published.",
         "reelsift index build --tables tables/ --index index/",
     )
-    build.add_argument("--tables", metavar="URI", help="folder or s3://bucket/prefix of the tables")
-    build.add_argument("--milvus", metavar="URI", help="http://host:port (default: Milvus Lite inside a local index)")
-    build.add_argument(
+    parser.add_argument("--tables", metavar="URI", help="folder or s3://bucket/prefix of the tables")
+    parser.add_argument("--milvus", metavar="URI", help="http://host:port (default: Milvus Lite inside a local index)")
+    parser.add_argument(
         "--codec", metavar="NAME", help=f"{' | '.join(CODECS)}: how fine tokens are stored (default fp16)"
     )
-    build.add_argument(
+    parser.add_argument(
         "--frames",
         metavar="WHEN",
         help="auto | yes | no: frame vectors, which find short moments (default auto: always on a server, and up to "
         "100,000 frames in Milvus Lite)",
     )
-    build.add_argument(
+    parser.add_argument(
         "--index-type",
         metavar="TYPE",
         dest="index_type",
         help="auto | FLAT | HNSW | IVF_FLAT | IVF_SQ8 | IVF_RABITQ | DISKANN: of the vectors, where this Milvus has it "
         "(default auto: by their number, and by --set index_memory_gb=16)",
     )
-    build.add_argument(
+    parser.add_argument(
         "--field",
         metavar="NAME:TYPE",
         action="append",
         dest="fields",
         help="int | float | bool | string: a metadata column that searches may be filtered by; repeatable",
     )
-    codecs = CommandParser(
+    return parser
+
+
+def _codecs_parser() -> CommandParser:
+    parser = CommandParser(
         "index codecs",
         "Try the ways to store fine tokens on your own clips, and name the smallest within a loss.",
         "reelsift index codecs --tables tables/ --data clips/",
     )
-    codecs.add_argument("--tables", metavar="URI", help="folder or s3://bucket/prefix of the tables")
-    codecs.add_argument(
+    parser.add_argument("--tables", metavar="URI", help="folder or s3://bucket/prefix of the tables")
+    parser.add_argument(
         "--data", metavar="SPEC", help="captions of these clips, as for evaluate (default: queries made from the clips)"
     )
-    codecs.add_argument("--split", metavar="NAME", help="of the captions (default test)")
-    codecs.add_argument(
+    parser.add_argument("--split", metavar="NAME", help="of the captions (default test)")
+    parser.add_argument(
         "--codec", metavar="NAME", action="append", dest="codecs", help="to try; repeatable (default: one of each kind)"
     )
-    codecs.add_argument("--max-loss", metavar="POINTS", type=float, help="of R@1 against fp32 (default 0.3)")
-    codecs.add_argument("--clips", metavar="N", type=int, help="at most; they are held in memory (default 500)")
-    show = CommandParser("index list", "Show the versions of an index.", "reelsift index list --index index/")
-    switch = CommandParser(
+    parser.add_argument("--max-loss", metavar="POINTS", type=float, help="of R@1 against fp32 (default 0.3)")
+    parser.add_argument("--clips", metavar="N", type=int, help="at most; they are held in memory (default 500)")
+    return parser
+
+
+def _publish_parser() -> CommandParser:
+    parser = CommandParser(
         "index publish",
         "Check a version, and make it the one that answers searches; an older one can be published again.",
         "reelsift index publish --index index/ --version 2",
     )
-    switch.add_argument("--version", metavar="N", type=int, help="default: the newest")
-    switch.add_argument(
+    parser.add_argument("--version", metavar="N", type=int, help="default: the newest")
+    parser.add_argument(
         "--canaries",
         metavar="FILE",
         help="texts, one a line: both the live version and this one answer them, and agreement is told (default: the "
         "vectors of some clips, where both are of one model)",
     )
-    switch.add_argument(
+    parser.add_argument(
         "--min-overlap",
         metavar="SHARE",
         type=float,
         dest="min_overlap",
         help="0 to 1: refuse a version of the same model whose ten best agree less with those of the live one",
     )
-    switch.add_argument(
+    parser.add_argument(
         "--evaluation", metavar="REPORT", help="report.json of reelsift evaluate with this model, for index list"
     )
-    back = CommandParser(
+    return parser
+
+
+def _rollback_parser() -> CommandParser:
+    parser = CommandParser(
         "index rollback",
         "Make the version live again that was live before; it is looked at as for publish.",
         "reelsift index rollback --index index/",
     )
-    back.add_argument("--version", metavar="N", type=int, help="another one than that")
-    gc = CommandParser(
+    parser.add_argument("--version", metavar="N", type=int, help="another one than that")
+    return parser
+
+
+def _gc_parser() -> CommandParser:
+    parser = CommandParser(
         "index gc",
         "Remove versions: all but the live one, the one live before it, and the newest; and what killed builds left.",
         "reelsift index gc --index index/ --keep 2 --dry-run",
     )
-    gc.add_argument("--keep", metavar="N", type=int, help="the newest versions that stay in any case (default 2)")
-    gc.add_argument(
+    parser.add_argument("--keep", metavar="N", type=int, help="the newest versions that stay in any case (default 2)")
+    parser.add_argument(
         "--dry-run", action="store_const", const=True, dest="dry_run", help="say what would go, and change nothing"
     )
-    renew, erase = change_parsers()
-    for parser in (build, switch, show, back, gc, renew, erase):
-        parser.add_argument("--index", metavar="URI", help="folder or s3://bucket/prefix of the index")
-    found = (build, codecs, switch, back, renew, erase, show, gc, estimate_parser())
-    return {parser.prog.removeprefix("reelsift "): parser for parser in found}
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

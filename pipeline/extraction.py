@@ -39,6 +39,7 @@ from schemas.tables import DONE, FILTERED, QUARANTINED, TABLES_INFO, TablesInfo
 
 if TYPE_CHECKING:
     from models.eercf import EercfModel
+    from pipeline.stages.encode import EncodeSettings
 
 # Blocks are the unit that Ray Data schedules; beyond this number its own bookkeeping starts to cost.
 _MAX_BLOCKS = 2000
@@ -194,19 +195,48 @@ def _run_tasks(tasks: list[tuple[str, str]], run: _Run) -> tuple[int, set[str]]:
 
 def _wire(tasks: list[tuple[str, str]], run: _Run, pools: Pools) -> ray.data.Dataset:
     """The graph, from tasks to one small result row each."""
-    from pipeline.stages.encode import EncodeSettings, EncodeStage  # noqa: PLC0415
+    from pipeline.stages.encode import EncodeStage  # noqa: PLC0415
 
-    config, model, sizes = run.config, run.model, run.sizes
     context = ray.data.DataContext.get_current()
     cluster.quiet_logs()
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = _NO_PROGRESS_S
-    preprocess = model.config.preprocess
-    decode = DecodeSettings(
+    rows = [{"task_id": task, "sources": sources} for task, sources in tasks]
+    return (
+        ray.data.from_items(rows, override_num_blocks=min(len(rows), _MAX_BLOCKS))
+        .map_batches(
+            DecodeStage,
+            fn_constructor_args=(_decoding(run),),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=pools.decoders),
+            num_cpus=pools.cpus_per_actor,
+        )
+        .map_batches(
+            EncodeStage,
+            fn_constructor_args=(_encoding(run),),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=pools.encoders),
+            num_cpus=pools.cpus_per_actor,
+            num_gpus=pools.gpus_per_encoder,
+        )
+        .map_batches(
+            commit_batch,  # type: ignore[arg-type]  # Ray types functions of one argument only
+            fn_kwargs={"tables": Store(run.config.tables).root},
+            batch_size=1,
+            # Each worker process costs seconds and 0.2 GB to start; a write takes milliseconds.
+            compute=ray.data.TaskPoolStrategy(size=pools.writers),
+            num_cpus=pools.writer_cpus,
+        )
+    )
+
+
+def _decoding(run: _Run) -> DecodeSettings:
+    config, sizes, model = run.config, run.sizes, run.model.config
+    return DecodeSettings(
         clips=config.clips,
-        num_frames=model.config.num_frames,
-        image_size=preprocess.image_size,
-        interpolation=preprocess.interpolation,
+        num_frames=model.num_frames,
+        image_size=model.preprocess.image_size,
+        interpolation=model.preprocess.interpolation,
         timeout_s=config.decode_timeout_s,
         max_source_bytes=config.max_source_bytes,
         cpu_s=config.decode_cpu_s,
@@ -215,39 +245,17 @@ def _wire(tasks: list[tuple[str, str]], run: _Run, pools: Pools) -> ray.data.Dat
         clip_bytes=sizes.clip_bytes,
         fast=config.sampling == "fast",
     )
-    encode = EncodeSettings(
-        model=_describe(config, model).model,
-        model_id=model.model_id,
-        batch_frames=sizes.batch_frames,
-        precision=config.precision,
-        clips_a_pass=sizes.clips_a_pass,
-    )
-    rows = [{"task_id": task, "sources": sources} for task, sources in tasks]
-    return (
-        ray.data.from_items(rows, override_num_blocks=min(len(rows), _MAX_BLOCKS))
-        .map_batches(
-            DecodeStage,
-            fn_constructor_args=(decode,),
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=pools.decoders),
-            num_cpus=pools.cpus_per_actor,
-        )
-        .map_batches(
-            EncodeStage,
-            fn_constructor_args=(encode,),
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=pools.encoders),
-            num_cpus=pools.cpus_per_actor,
-            num_gpus=pools.gpus_per_encoder,
-        )
-        .map_batches(
-            commit_batch,  # type: ignore[arg-type]  # Ray types functions of one argument only
-            fn_kwargs={"tables": Store(config.tables).root},
-            batch_size=1,
-            # Each worker process costs seconds and 0.2 GB to start; a write takes milliseconds.
-            compute=ray.data.TaskPoolStrategy(size=pools.writers),
-            num_cpus=pools.writer_cpus,
-        )
+
+
+def _encoding(run: _Run) -> EncodeSettings:
+    from pipeline.stages.encode import EncodeSettings  # noqa: PLC0415
+
+    return EncodeSettings(
+        model=_describe(run.config, run.model).model,
+        model_id=run.model.model_id,
+        batch_frames=run.sizes.batch_frames,
+        precision=run.config.precision,
+        clips_a_pass=run.sizes.clips_a_pass,
     )
 
 
