@@ -9,10 +9,11 @@ from schemas.results import GcSummary, IndexSummary
 def version_line(summary: IndexSummary) -> str:
     """A version in one line."""
     state = "live" if summary.live else "live before" if summary.previous else "not live"
+    changed = f", revision {summary.revision}" if summary.revision > 1 else ""
     frames = f"{summary.frame_rows} frame vectors" if summary.frame_rows else "no frame vectors"
     return (
-        f"version {summary.version} ({state}): {summary.clips} clips of model {summary.model_id}, {frames}, codec "
-        f"{summary.codec}, {summary.bytes_per_clip} bytes a clip, {summary.fine_bytes} of files and about "
+        f"version {summary.version} ({state}{changed}): {summary.clips} clips of model {summary.model_id}, {frames}, "
+        f"codec {summary.codec}, {summary.bytes_per_clip} bytes a clip, {summary.fine_bytes} of files and about "
         f"{summary.milvus_bytes} in Milvus, collection {summary.collection}, index {_index(summary)}, "
         f"{_recall(summary.recall)}, {_evaluation(summary.evaluation)}, built {summary.created_utc}"
     )

@@ -53,9 +53,14 @@ class ErrorBody(BaseModel):
 
 
 class IndexInfo(BaseModel):
-    """Body of GET /v1/index. `version` is None while nothing is published; `frame_rows` 0 without frame vectors."""
+    """Body of GET /v1/index.
+
+    `version` is None while nothing is published; `revision` counts its updates and deletes from 1; `frame_rows` is 0
+    without frame vectors.
+    """
 
     version: int | None
+    revision: int | None
     clips: int
     frame_rows: int
     model_id: str | None

@@ -76,9 +76,11 @@ class IndexSummary(Result):
     `frame_rows` is 0 for one without frame vectors. `previous` marks the version that was live before the present one.
     `fine_bytes` are those of the shards; `milvus_bytes` is an estimate, the vectors alone. `index_type` and `search`
     are of the clips; `recall` is of the collection that finds less, and None for a version of an older release.
+    `revision` counts how often an update or a delete changed the version, from 1.
     """
 
     version: int
+    revision: int
     clips: int
     frame_rows: int
     collection: str

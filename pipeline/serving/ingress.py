@@ -95,7 +95,9 @@ class Ingress:
         """What new requests are answered from."""
         manifest = self._follower.manifest
         if manifest is None:
-            return IndexInfo(version=None, clips=0, frame_rows=0, model_id=None, codec=None, collection=None)
+            return IndexInfo(
+                version=None, revision=None, clips=0, frame_rows=0, model_id=None, codec=None, collection=None
+            )
         return IndexInfo(**{name: getattr(manifest, name) for name in IndexInfo.model_fields})
 
     async def trouble(self) -> Failure | None:

@@ -20,7 +20,7 @@ from pipeline.index.intent import read_intent
 from pipeline.index.update import update_index
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.version_rows import VersionRows
-from pipeline.index.versions import live_manifest, open_fine, publish, read_manifest, version_store
+from pipeline.index.versions import list_versions, live_manifest, open_fine, publish, read_manifest, version_store
 from pipeline.ranking import EncodedQuery, ranked
 from pipeline.storage import Store
 from pipeline.tables import iter_clips, read_plan, read_videos, require_info, write_parquet
@@ -205,6 +205,7 @@ def test_new_tasks_are_added_and_changed_videos_replaced_without_a_rebuild(live,
     make_tables(store, 3, shape=model.token_shape, model_id=model.model_id, model=model.name, seed=1)
     summary = update(store, live)
     assert (summary.version, summary.revision, summary.clips_removed, summary.clips_added) == (2, 2, 3, 11)
+    assert [listed.revision for listed in list_versions(live)] == [1, 2]
     assert sorted(found(live)) == in_tables(store)
     assert problems(store, live) == []
     names = [shard.name for shard in read_manifest(live, 2).shards]

@@ -35,7 +35,7 @@ class FakeBackend:
         )
 
     async def index(self) -> IndexInfo:
-        return IndexInfo(version=3, clips=7, frame_rows=80, model_id="m", codec="fp16", collection="c")
+        return IndexInfo(version=3, revision=2, clips=7, frame_rows=80, model_id="m", codec="fp16", collection="c")
 
     async def trouble(self):
         return self._trouble
