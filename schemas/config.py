@@ -46,6 +46,9 @@ class Config(BaseModel):
             if first["type"] == "missing":
                 raise ConfigError(f"setting {name!r} is missing") from None
             wrong = "write a list, such as [a, b]" if first["type"] in _NO_LIST else first["msg"]
+            wrong = wrong.removeprefix("Value error, ")
+            if not name:
+                raise ConfigError(wrong) from None
             raise ConfigError(f"setting {name!r} = {first['input']!r}: {wrong}") from None
 
 

@@ -90,13 +90,22 @@ class FramesCollection(BaseModel):
     ann: AnnIndex = AnnIndex()
 
 
+class TasksObject(BaseModel):
+    """The object beside a manifest that lists the tasks whose clips are in the version, by its name and checksum."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    sha256: str
+
+
 class VersionManifest(BaseModel):
     """One version of an index. It is written last: a version without it was never built.
 
     An update or a delete replaces it by one of the next `revision`. The address of a clip, (shard, row), never moves:
     shards are added behind the others, and a clip that goes leaves a hole. `clips`, `videos` and the rows of `frames`
-    are without the holes. `tasks_object` names the object beside this one that lists the tasks of the tables whose
-    clips are here; None for versions of older releases, which cannot be updated.
+    are without the holes. `tasks_object` lists the tasks of the tables whose clips are here; None for versions of older
+    releases, which cannot be updated.
 
     `milvus` is the server's URI, or "lite" for the Milvus Lite directory inside INDEX; a token never stands here.
     `model` is what `models.registry.load_model` takes, `model_id` what the loaded model must prove to be.
@@ -131,7 +140,7 @@ class VersionManifest(BaseModel):
     tables: str
     fields: list[FilterField] = []
     sample: list[str] = []
-    tasks_object: str | None = None
+    tasks_object: TasksObject | None = None
     created_utc: str
 
     def covers(self, shard: int, row: int) -> bool:

@@ -16,8 +16,9 @@ from pipeline.storage import Store
 from pipeline.tables import require_info
 from pipeline.video_choice import Chosen, choose_videos
 from schemas.config import DeleteConfig
-from schemas.intent import DELETE, Intent, VersionChange
-from schemas.manifest import LITE, MANIFEST, VersionManifest
+from schemas.errors import IndexMissingError
+from schemas.intent import DELETE, INTENT, Intent, VersionChange
+from schemas.manifest import LITE, LIVE_POINTER, MANIFEST, VersionManifest
 from schemas.results import DeleteSummary
 
 
@@ -26,6 +27,7 @@ def delete_videos(config: DeleteConfig) -> DeleteSummary:
 
     Raises:
         UsageError: no video is meant, or one that the tables do not have; nothing was changed.
+        IndexMissingError: there is no index; the one that was meant would keep the clips. Nothing was changed.
         StorageError: a video is pending, or a build or an extraction is under way, and nothing was changed; or the
             storage refuses: the same command goes on.
         VectorStoreError: a Milvus is away: before the first step nothing was changed; later the same command goes on.
@@ -33,6 +35,7 @@ def delete_videos(config: DeleteConfig) -> DeleteSummary:
     tables, index = Store(config.tables), Store(config.index)
     require_info(tables)
     # Before the lock, which would make a folder of an index that is none.
+    _require_index(index)
     choose_videos(tables, config.video_id, config.uri, config.where)
     if config.dry_run:
         return _plan(tables, index, config)[1]
@@ -46,6 +49,14 @@ def delete_videos(config: DeleteConfig) -> DeleteSummary:
                 begin(index, intent)
             finish(index)
     return summary
+
+
+def _require_index(index: Store) -> None:
+    if not (folder_numbers(index) or index.exists(INTENT) or index.exists(LIVE_POINTER)):
+        raise IndexMissingError(
+            f"{index.root} holds no index, and nothing was deleted: is --index right? It must name the index of these "
+            "tables, so that their clips go from its versions too"
+        )
 
 
 def _plan(tables: Store, index: Store, config: DeleteConfig) -> tuple[Intent, DeleteSummary]:

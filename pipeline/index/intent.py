@@ -18,7 +18,10 @@ def read_intent(index: Store) -> Intent | None:
     try:
         return Intent.model_validate_json(index.read(INTENT))
     except ValidationError as error:
-        raise IndexCorruptError(f"{index.path(INTENT)} is damaged ({error.errors()[0]['msg']})") from None
+        raise IndexCorruptError(
+            f"{index.path(INTENT)} is damaged ({error.errors()[0]['msg']}): restore it, or remove it, "
+            "give the change again that it stands for, and run 'reelsift verify --index'"
+        ) from None
 
 
 def begin(index: Store, intent: Intent) -> None:

@@ -8,7 +8,7 @@ from pipeline.index.evaluation_note import check_evaluation, note_of, read_repor
 from pipeline.index.versions import live_version, newest_version, publish, read_evaluation, read_manifest
 from pipeline.storage import Store
 from schemas.config import PublishConfig
-from schemas.errors import CheckFailedError, ReelsiftError
+from schemas.errors import CheckFailedError, IndexCorruptError, IndexMissingError, ReelsiftError
 from schemas.manifest import VersionManifest
 from schemas.results import CanaryFigures, PublishSummary
 
@@ -68,10 +68,17 @@ def _check_recall(manifest: VersionManifest, least: float | None, say: Say) -> N
 def _canaries(
     index: Store, manifest: VersionManifest, texts: list[str] | None, least: float | None, say: Say
 ) -> CanaryFigures | None:
-    live = live_version(index)
-    if live is None or live == manifest.version:
+    try:
+        live = live_version(index)
+        if live is None or live == manifest.version:
+            return None
+        present = read_manifest(index, live)
+    except (IndexCorruptError, IndexMissingError) as error:
+        # What is live may be just what is broken, and this the way out.
+        if least is not None:
+            raise CheckFailedError(f"canaries cannot be compared: {error}; nothing was published") from None
+        say(f"canaries not compared: {error}")
         return None
-    present = read_manifest(index, live)
     figures, why = _compare(index, manifest, present, texts)
     if figures is None:
         if least is not None:

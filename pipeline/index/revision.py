@@ -67,8 +67,9 @@ def sweep(index: Store, manifest: VersionManifest) -> None:
     for name in store.names(FINE_DIR, hidden=True):
         if name not in wanted:
             store.delete(f"{FINE_DIR}/{name}")
+    tasks = manifest.tasks_object.name if manifest.tasks_object else None
     for name in store.names(""):
-        if is_task_list(name) and name != manifest.tasks_object:
+        if is_task_list(name) and name != tasks:
             store.delete(name)
 
 

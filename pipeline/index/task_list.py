@@ -1,16 +1,17 @@
 """Which tasks of the tables a version holds: an object of its own, since there may be hundreds of thousands."""
 
+import hashlib
 from collections.abc import Iterable
 
 from pipeline.storage import Store
 from schemas.errors import IndexCorruptError, StorageError
-from schemas.manifest import VersionManifest
+from schemas.manifest import TasksObject, VersionManifest
 
 _PREFIX = "tasks.r"
 
 
-def write_tasks(store: Store, revision: int, tasks: Iterable[str]) -> str:
-    """Write the list of a revision; its name, for the manifest.
+def write_tasks(store: Store, revision: int, tasks: Iterable[str]) -> TasksObject:
+    """Write the list of a revision; what the manifest says of it.
 
     Args:
         store: the folder of the version.
@@ -18,26 +19,35 @@ def write_tasks(store: Store, revision: int, tasks: Iterable[str]) -> str:
         tasks: ids.
     """
     name = f"{_PREFIX}{revision}.txt"
-    store.write(name, "".join(f"{task}\n" for task in sorted(tasks)).encode())
-    return name
+    data = "".join(f"{task}\n" for task in sorted(tasks)).encode()
+    store.write(name, data)
+    return TasksObject(name=name, sha256=hashlib.sha256(data).hexdigest())
 
 
 def read_tasks(store: Store, manifest: VersionManifest) -> set[str]:
     """The tasks of a version.
 
     Raises:
-        IndexCorruptError: the version has no such list.
+        IndexCorruptError: the version has no such list, or it is not what the manifest says.
     """
     if manifest.tasks_object is None:
         raise IndexCorruptError(
             f"version {manifest.version} was built by an older release and does not know its tasks: build a new one"
         )
     try:
-        return set(store.read(manifest.tasks_object).decode().split())
+        data = store.read(manifest.tasks_object.name)
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            raise IndexCorruptError(f"{store.path(manifest.tasks_object)} is missing: build a new version") from None
+            raise IndexCorruptError(
+                f"{store.path(manifest.tasks_object.name)} is missing: restore it, or build a new version"
+            ) from None
         raise
+    if hashlib.sha256(data).hexdigest() != manifest.tasks_object.sha256:
+        raise IndexCorruptError(
+            f"{store.path(manifest.tasks_object.name)} is damaged (its sha256 is not the manifest's): restore it, or "
+            "build a new version"
+        )
+    return set(data.decode().split())
 
 
 def is_task_list(name: str) -> bool:

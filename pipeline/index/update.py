@@ -18,7 +18,7 @@ from pipeline.index.versions import live_manifest, read_manifest, version_store
 from pipeline.storage import Store
 from pipeline.tables import current_videos, read_plan_part, read_videos, require_info
 from schemas.config import UpdateConfig
-from schemas.errors import ModelMismatchError
+from schemas.errors import ModelMismatchError, UsageError
 from schemas.intent import UPDATE, Intent
 from schemas.manifest import VersionManifest
 from schemas.results import UpdateSummary
@@ -32,8 +32,8 @@ def update_index(config: UpdateConfig) -> UpdateSummary:
         IndexMissingError: there is no such version, or none is published.
         IndexCorruptError: the version does not know its tasks, or is damaged.
         ModelMismatchError: the tables are of another model.
-        UsageError: a field of the version cannot take a value of a new clip; nothing was changed.
-        UsageError: a value of a filterable field is of another type.
+        UsageError: the version was built from other tables, or a filterable field of it cannot take a value of a new
+            clip; nothing was changed.
         StorageError: a build is under way, or tables or index cannot be read or written: the same command goes on.
         VectorStoreError: Milvus is away: the same command goes on.
     """
@@ -45,6 +45,7 @@ def update_index(config: UpdateConfig) -> UpdateSummary:
         finished = finish(index, shard_bytes=config.shard_bytes, batch_rows=config.batch_rows)
         before = _wanted(index, config)
         _check_model(before, info)
+        _check_tables(tables, index, before)
         intent = _plan(tables, index, before)
         if intent:
             with only_switch(index):
@@ -69,6 +70,19 @@ def _gone(intent: Intent | None) -> int:
 
 def _wanted(index: Store, config: UpdateConfig) -> VersionManifest:
     return live_manifest(index) if config.version is None else read_manifest(index, config.version)
+
+
+def _check_tables(tables: Store, index: Store, manifest: VersionManifest) -> None:
+    """The tables may have been moved or copied since: it is by their tasks that they are known."""
+    planned: set[str] = set()
+    for name in tables.names(PLAN_DIR, ".parquet"):
+        planned.update(read_plan_part(tables, name)["task_id"].to_pylist())
+    strange = read_tasks(version_store(index, manifest.version), manifest) - planned
+    if strange:
+        raise UsageError(
+            f"index version {manifest.version} holds {len(strange)} tasks that {tables.root} never planned, and would "
+            f"come to hold a mixture: it was built from {manifest.tables}; update it from there, or build a new version"
+        )
 
 
 def _check_model(manifest: VersionManifest, info: TablesInfo) -> None:

@@ -26,6 +26,10 @@ from schemas.manifest import (
 )
 from schemas.results import IndexSummary, RollbackSummary
 
+_WAYS_OUT = {
+    LIVE_POINTER: ", or publish a version to replace it: reelsift index publish --version N",
+    EVALUATION: ", or remove it",
+}
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -240,7 +244,10 @@ def rollback(index: Store, version: int | None = None) -> RollbackSummary:
 def _switch(index: Store, version: int) -> IndexSummary:
     refuse_unfinished(index)
     manifest = read_manifest(index, version)
-    pointer = live_pointer(index)
+    pointer = None
+    # A damaged pointer is replaced by this one.
+    with contextlib.suppress(IndexCorruptError):
+        pointer = live_pointer(index)
     if pointer and pointer.version == version:
         return summary_of(manifest, pointer)
     _check_shards(index, manifest)
@@ -263,7 +270,9 @@ def _parse(model: type[_Model], index: Store, name: str) -> _Model:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "JSON"
-        raise IndexCorruptError(f"{index.path(name)} is damaged ({where}: {first['msg']})") from None
+        raise IndexCorruptError(
+            f"{index.path(name)} is damaged ({where}: {first['msg']}): restore it{_WAYS_OUT.get(name, '')}"
+        ) from None
 
 
 def _check_shards(index: Store, manifest: VersionManifest) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.index.fine_layout import HEADER_BYTES, check_header, record_dtype
 from pipeline.index.intent import describe, read_intent
+from pipeline.index.task_list import read_tasks
 from pipeline.index.unfinished import MARKER
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.version_rows import VersionRows
@@ -51,8 +52,11 @@ def check_index(index: Store, info: TablesInfo, found: Findings) -> int | None:
         made, now = getattr(manifest, name), getattr(info, name)
         if made != now:
             found.problems.append(f"index version {manifest.version}: {name} is {made}, that of the tables {now}")
-    if intent := read_intent(index):
-        found.problems.append(describe(index, intent))
+    try:
+        if intent := read_intent(index):
+            found.problems.append(describe(index, intent))
+    except IndexCorruptError as error:
+        found.problems.append(str(error))
     addresses = _check_version(index, manifest, found)
     if addresses is not None:
         _check_ids(manifest, addresses, found)
@@ -77,6 +81,11 @@ def _check_version(index: Store, manifest: VersionManifest, found: Findings) -> 
     store = version_store(index, manifest.version)
     addresses = _check_shards(store, manifest, found)
     _check_milvus(index, manifest, addresses, found)
+    if manifest.tasks_object:
+        try:
+            read_tasks(store, manifest)
+        except IndexCorruptError as error:
+            found.problems.append(f"index version {manifest.version}: {error}")
     wanted = {shard.name for shard in manifest.shards}
     for name in store.names(FINE_DIR):
         if name not in wanted:
@@ -170,7 +179,10 @@ def _check_ids(manifest: VersionManifest, addresses: dict[str, tuple[int, int]],
     clip_ids = found.clip_ids or set()
     lost, strange = clip_ids - addresses.keys(), addresses.keys() - clip_ids
     if lost:
-        found.problems.append(f"{where} lacks {len(lost)} clips of the tables ({_some(lost)}): build and publish anew")
+        found.problems.append(
+            f"{where} lacks {len(lost)} clips of the tables ({_some(lost)}): run 'reelsift index update', or "
+            "build and publish anew"
+        )
     if strange:
         found.problems.append(f"{where} has {len(strange)} clips that the tables do not have ({_some(strange)})")
 

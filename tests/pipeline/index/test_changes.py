@@ -26,7 +26,7 @@ from pipeline.storage import Store
 from pipeline.tables import iter_clips, read_plan, read_videos, require_info, write_parquet
 from pipeline.verify.run import verify
 from schemas.config import DeleteConfig, IndexConfig, UpdateConfig, VerifyConfig
-from schemas.errors import IndexCorruptError, StorageError, UsageError
+from schemas.errors import IndexCorruptError, IndexMissingError, StorageError, UsageError
 from schemas.ids import clip_id, task_id
 from schemas.tables import CLIPS_DIR, PLAN_DIR, PLAN_SCHEMA, VIDEOS_DIR, VIDEOS_SCHEMA
 from tests.tables_factory import make_tables
@@ -251,16 +251,43 @@ def test_a_dry_run_names_what_would_go_and_changes_nothing(live, store, tables):
     assert sorted(found(live)) == sorted(tables.clip_ids)
 
 
-def test_videos_are_deleted_from_tables_whose_index_has_no_version_yet(index, store, tables):
-    summary = delete(store, index, where=("uri=/videos/s0-0001.mp4",))
-    assert (summary.versions, summary.clips_in_tables) == ([], 3)
-    assert verify(VerifyConfig(tables=store.root)).ok
+def test_nothing_is_deleted_beside_an_index_that_is_not_there(store, tables, tmp_path):
+    for name in ("nowhere", "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(IndexMissingError, match="holds no index, and nothing was deleted"):
+            delete(store, Store(str(tmp_path / name)), video_id=(tables.clips[0]["video_id"],))
+    assert in_tables(store) == sorted(tables.clip_ids)
+    assert not (tmp_path / "nowhere").exists()
 
 
-def test_an_unknown_video_changes_nothing(index, store, tables):
+@pytest.mark.parametrize("data", [b"", b"junk", None])
+def test_a_damaged_list_of_tasks_is_named_and_no_update_goes_by_it(live, store, data):
+    name = f"versions/2/{live_manifest(live).tasks_object.name}"
+    live.delete(name)
+    if data is not None:
+        live.write(name, data)
+    (problem,) = problems(store, live)
+    assert "is missing" in problem if data is None else "is damaged" in problem
+    with pytest.raises(IndexCorruptError, match="build a new version"):
+        update(store, live)
+    assert read_intent(live) is None
+    assert sorted(found(live)) == in_tables(store)
+
+
+def test_a_version_is_updated_from_its_own_tables_only_wherever_they_are_now(live, store, tables, model, tmp_path):
+    other = Store(str(tmp_path / "other"))
+    make_tables(other, 3, shape=model.token_shape, model_id=model.model_id, model=model.name, seed=9)
+    with pytest.raises(UsageError, match=r"tasks that .* never planned"):
+        update(other, live)
+    assert read_intent(live) is None
+    shutil.copytree(store.root, tmp_path / "moved")
+    assert update(Store(str(tmp_path / "moved")), live).clips == len(tables.clips)
+
+
+def test_an_unknown_video_changes_nothing(live, store, tables):
     with pytest.raises(UsageError, match="has no video v0"):
-        delete(store, index, video_id=("v0", tables.clips[0]["video_id"]))
-    assert not index.exists("")
+        delete(store, live, video_id=("v0", tables.clips[0]["video_id"]))
+    assert in_tables(store) == sorted(found(live)) == sorted(tables.clip_ids)
 
 
 def test_a_version_of_an_older_release_is_not_updated(live, store):

@@ -122,3 +122,18 @@ def report_of(tmp_path):
         return str(path)
 
     return write
+
+
+@pytest.mark.parametrize("name", ["live.json", "versions/1/manifest.json"])
+def test_a_good_version_can_be_published_over_a_damaged_one(two, name):
+    two.write(name, b"{")
+    summary, said = publish_with(two, version=2)
+    assert (summary.live, live_version(two)) == (True, 2)
+    assert any(line.startswith("canaries not compared: ") and "is damaged" in line for line in said)
+
+
+def test_a_version_is_not_published_over_a_damaged_one_where_agreement_is_asked_for(two):
+    two.write("live.json", b"{")
+    with pytest.raises(CheckFailedError, match="nothing was published"):
+        publish_with(two, version=2, min_overlap=0.5)
+    assert two.read("live.json") == b"{"
