@@ -212,6 +212,8 @@ def test_an_interrupted_build_says_how_to_go_on_and_leaves_nothing(tables, tmp_p
     # The build interrupts itself, where a person would press the keys.
     script = (
         "import os, signal, sys, jobs.index as job, jobs.cli as cli\n"
+        # Where the tests themselves run in the background, keys are ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "job._reporter = lambda: lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.exit(cli.run_command(job.main, sys.argv[1:]))"
     )
