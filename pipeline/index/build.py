@@ -87,6 +87,7 @@ def build_index(
         try:
             build.open(sample, with_frames=frames.made)
             shards = build.write(tables, masked=model.scoring.fusion.masked)
+            build.tell_fields(say)
             build.make_indexes()
             build.verify(shards, expected)
             build.prove(sample, say)
@@ -153,6 +154,8 @@ class _Build:
         self._tasks = current_videos(Store(config.tables))
         self._clip_ids: list[pa.Array] = []
         self._clips_a_video: Counter[str] = Counter()
+        # Of the user's fields: how many clips have a value.
+        self._valued: Counter[str] = Counter()
         self._clips: CollectionWriter
         self._frames: CollectionWriter | None = None
         self._sample: list[str] = []
@@ -192,6 +195,12 @@ class _Build:
             finally:
                 writer.abort()
 
+    def tell_fields(self, say: Say) -> None:
+        """Say which of the user's fields no clip has a value of: most likely a name with a slip."""
+        for field in self._config.fields:
+            if not self._valued[field.name]:
+                say(f"no clip has a value of {field.name}: is the name of --field right?")
+
     def make_indexes(self) -> None:
         """Index what was written."""
         for part in filter(None, (self._clips, self._frames)):
@@ -217,7 +226,10 @@ class _Build:
     def _write_task(self, table: pa.Table, writer: FineWriter) -> None:
         for start in range(0, len(table), self._config.batch_rows):
             part = table.slice(start, self._config.batch_rows)
-            self._clips.write(clip_rows(part, writer.append(part), self._fields), self._config.batch_rows)
+            rows = clip_rows(part, writer.append(part), self._fields)
+            self._clips.write(rows, self._config.batch_rows)
+            for field in self._config.fields:
+                self._valued[field.name] += sum(row[str(field.present)] for row in rows)
             if self._frames:
                 shape = self._info.token_shape
                 self._frames.write(frame_rows(part, shape.frames, shape.dim, self._fields), self._config.batch_rows)

@@ -68,6 +68,14 @@ def test_a_value_of_another_type_ends_a_build_and_nothing_stays(build, index):
     assert index.names("versions") == []
 
 
+def test_a_field_that_no_clip_has_a_value_of_is_told(build):
+    said = []
+    build(say=said.append, fields=["number:int", "colour:string"], frames="no")
+    assert [line for line in said if "--field" in line] == [
+        "no clip has a value of colour: is the name of --field right?"
+    ]
+
+
 @pytest.mark.parametrize("text", ["year", "year:date", "1st:int", "a b:int", "uri:string", "", "year:int:x"])
 def test_what_is_no_field_is_wrong_usage(text):
     with pytest.raises(ConfigError, match="setting 'fields"):
