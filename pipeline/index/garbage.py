@@ -211,7 +211,7 @@ def _clear(index: Store, garbage: _Garbage, milvuses: _Milvuses) -> None:
     for number, (where, collection) in garbage.leftovers.items():
         vectors = milvuses.get(where) if collection else None
         if vectors:
-            drop_both(vectors, collection)
+            drop_both(index, where, vectors, collection)
         remove_files(version_store(index, number))
     for where, name in garbage.orphans:
         if vectors := milvuses.get(where):

@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import json
 import os
+import shutil
 import socket
 import threading
 import time
@@ -21,6 +22,7 @@ from schemas.errors import VectorStoreError
 
 DATA_DIR = "milvus.db"
 OWNER_FILE = "milvus.owner.json"
+_COLLECTIONS = "collections"
 _LOOPBACK = "127.0.0.1"
 # A new owner needs this long at most to open a large directory and to write its address.
 _OWNER_WAIT_S = 30.0
@@ -103,6 +105,19 @@ class LiteOwner:
             return None
         # A dead owner's port may belong to somebody else by now.
         return uri if host == socket.gethostname() and _alive(pid) and is_listening(uri) else None
+
+
+def remove_remains(index_root: str, collection: str) -> None:
+    """Remove the folder of a collection that was dropped, if it is still there.
+
+    Milvus Lite (3.2) that is killed between making the folder of a collection and writing the schema into it, or while
+    it removes them, afterwards neither lists that collection nor lets one of its name be made.
+
+    Args:
+        index_root: the local directory INDEX.
+        collection: that Milvus Lite has not.
+    """
+    shutil.rmtree(Path(index_root) / DATA_DIR / _COLLECTIONS / collection, ignore_errors=True)
 
 
 def _serve(root: Path) -> _Served | None:

@@ -11,13 +11,14 @@ import logging
 import shutil
 from pathlib import Path
 
+from pipeline.index.lite_owner import remove_remains
 from pipeline.index.naming import frames_name
 from pipeline.index.task_list import is_task_list
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import folder_numbers, version_store
 from pipeline.storage import Store
 from schemas.errors import ReelsiftError
-from schemas.manifest import EVALUATION, FINE_DIR, MANIFEST
+from schemas.manifest import EVALUATION, FINE_DIR, LITE, MANIFEST
 
 MARKER = "building.json"
 logger = logging.getLogger("reelsift.index")
@@ -94,7 +95,7 @@ def _remove_lists(store: Store) -> None:
 
 def _drop(index: Store, collection: str, there: str, milvus: str, vectors: VectorStore) -> None:
     if there == milvus:
-        drop_both(vectors, collection)
+        drop_both(index, there, vectors, collection)
         return
     try:
         other = VectorStore.open(there, index.root)
@@ -102,12 +103,21 @@ def _drop(index: Store, collection: str, there: str, milvus: str, vectors: Vecto
         logger.warning("collection %s of an unfinished build stays behind: %s", collection, error)
         return
     try:
-        drop_both(other, collection)
+        drop_both(index, there, other, collection)
     finally:
         other.close()
 
 
-def drop_both(vectors: VectorStore, collection: str) -> None:
-    """Remove a collection of clips, and first that of its frames."""
-    vectors.drop(frames_name(collection))
-    vectors.drop(collection)
+def drop_both(index: Store, milvus: str, vectors: VectorStore, collection: str) -> None:
+    """Remove a collection of clips, and first that of its frames.
+
+    Args:
+        index: the index.
+        milvus: where `vectors` is, as manifests say it.
+        vectors: the Milvus that has them.
+        collection: of the clips.
+    """
+    for name in (frames_name(collection), collection):
+        vectors.drop(name)
+        if milvus == LITE:
+            remove_remains(index.root, name)

@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from pipeline.index.build_lock import only_build
-from pipeline.index.unfinished import MARKER
+from pipeline.index.unfinished import MARKER, mark
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import live_version, publish, version_numbers, version_store
 from pipeline.storage import Store
@@ -57,6 +58,18 @@ def test_what_a_killed_build_left_is_removed_and_the_next_build_is_whole(build, 
     fine.close()
     vectors.close()
     assert publish(index).live
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_folder_that_a_killed_milvus_lite_left_without_its_schema_is_removed(build, index, tables, which):
+    first = build()
+    # What stands there after a kill between the folder of a collection and its schema.
+    name = both(first.collection.replace("_v1", "_v2"))[which]
+    mark(index, 2, "lite", first.collection.replace("_v1", "_v2"))
+    remains = Path(index.path("milvus.db")) / "collections" / name
+    remains.mkdir()
+    assert (build().version, remains.is_dir()) == (2, True)
+    assert collections(index) == sorted([*both(first.collection), *both(first.collection.replace("_v1", "_v2"))])
 
 
 def test_a_failed_build_leaves_nothing_and_the_live_version_stays(build, index):
