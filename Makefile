@@ -17,11 +17,10 @@ demo:
 	@start=$$(date +%s); $(MAKE) --no-print-directory setup && \
 	REELSIFT_SETUP_SECONDS=$$(( $$(date +%s) - start )) $(RUN) -m jobs.reelsift demo $(ARGS)
 
-# Two at a time, a file of tests after the other, the long ones of e2e first: much of a run is waiting for servers to start.
-# WORKERS=0 is one by one.
+# Two at a time, a file of tests after the other: much of a run is waiting for servers to start. WORKERS=0 is one by one.
 WORKERS ?= 2
 test: setup-dev $(MILVUS)/.ready
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: setup-dev
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
