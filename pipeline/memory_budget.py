@@ -7,6 +7,7 @@ costs is counted in copies of it that a process holds at the worst moment.
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.pools import writers_beside
 from schemas.errors import ConfigError
 
 MIB: Final = 1 << 20
@@ -158,7 +159,7 @@ def _fixed(model: ModelCost, cpus: int, decoders: int, encoders: int, frames: in
     )
     ray = _RAY_BYTES + cpus * _RAY_BYTES_A_CPU
     driver = _DRIVER_BYTES + _WEIGHT_COPIES * model.weights_bytes
-    return driver + ray + decoders * _DECODER_BYTES + encoders * encoder + writers(encoders) * _WRITER_BYTES
+    return driver + ray + decoders * _DECODER_BYTES + encoders * encoder + writers_beside(encoders) * _WRITER_BYTES
 
 
 def _clips_a_pass(frames: int, model: ModelCost) -> int:
@@ -167,7 +168,7 @@ def _clips_a_pass(frames: int, model: ModelCost) -> int:
 
 def _copies(decoders: int, encoders: int) -> int:
     """Tasks that may be held at once, times the copies of each."""
-    held = decoders * _DECODER_COPIES + encoders * _ENCODER_COPIES + writers(encoders) * _WRITER_COPIES
+    held = decoders * _DECODER_COPIES + encoders * _ENCODER_COPIES + writers_beside(encoders) * _WRITER_COPIES
     return held + _STORE_COPIES
 
 
@@ -178,8 +179,3 @@ def _least_task(model: ModelCost) -> int:
 
 def _least_rest(model: ModelCost, decoders: int, encoders: int) -> int:
     return decoders * _CHILD_RANGE[0] + _STORE_RANGE[0] + _copies(decoders, encoders) * _least_task(model)
-
-
-def writers(encoders: int) -> int:
-    """Writing workers beside so many encoders, as `pipeline.pools` plans them."""
-    return max(1, encoders // 2)

@@ -49,7 +49,7 @@ def plan_pools(
     wants_gpu = gpus >= 1 if gpus_per_encoder is None else gpus_per_encoder > 0
     num_encoders = encoders or (max(1, int(gpus)) if wants_gpu else max(1, whole // 2))
     num_decoders = decoders or max(1, whole - num_encoders - (whole > _SMALL))
-    writers = max(1, num_encoders // _ENCODERS_A_WRITER)
+    writers = writers_beside(num_encoders)
     free = max(0.1, cpus - 2 * _WRITER_CPUS)
     share = min(1.0, free / (num_encoders + num_decoders))
     # Ray keeps four decimals of a resource; rounding down keeps the sum below what there is.
@@ -57,3 +57,12 @@ def plan_pools(
     if gpus_per_encoder is not None:
         return Pools(num_decoders, num_encoders, 1.0, gpus_per_encoder, writers)
     return Pools(num_decoders, num_encoders, share, 1.0 if wants_gpu else 0.0, writers)
+
+
+def writers_beside(encoders: int) -> int:
+    """How many writers keep up with so many encoders.
+
+    >>> writers_beside(1), writers_beside(8)
+    (1, 4)
+    """
+    return max(1, encoders // _ENCODERS_A_WRITER)

@@ -66,7 +66,7 @@ def test_scenes_tile_the_video_and_none_is_short():
 
 @pytest.mark.parametrize("rule", ["whole", "fixed:2.5", "scenes", "scenes:30"])
 def test_a_known_rule_passes(rule):
-    check_rule(rule)
+    assert check_rule(rule) is None
 
 
 @pytest.mark.parametrize(
