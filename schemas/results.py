@@ -230,13 +230,32 @@ class CodecTable(Result):
     choice: str
 
 
+class HitExplanation(Result):
+    """What in a clip the text attended to in stage 2.
+
+    Attributes:
+        frame_times_s: presentation times of the frames, F of them.
+        frame_weights: softmax of the text's attention over the frames, F of them, sum 1.
+        patch_weights: the same within the best frame, rows x columns of patches, sum 1; None where the codec of the
+            index keeps no patches in their places.
+        heatmap_png: `patch_weights` as a picture to be laid over the frame at `best_s`: a data URI of a PNG whose
+            opacity is the weight; None as `patch_weights`.
+    """
+
+    frame_times_s: list[float]
+    frame_weights: list[float]
+    patch_weights: list[list[float]] | None
+    heatmap_png: str | None
+
+
 class SearchHit(Result):
     """One ranked clip.
 
     `score` is the fused EERCF score and `coarse_score` is t^T G g, both without the factor exp(logit_scale),
     which no ranking depends on. `stage` is "fine" for a reranked clip and "coarse" for one below the rerank
     depth; all fine ones rank above all coarse ones. `best_s` is the presentation time of the frame that the
-    text attends to most, and is None for a coarse hit.
+    text attends to most, and is None for a coarse hit. The URLs are paths on the server that answered, None where it
+    serves no media; `explanation` is there when it was asked for, and for fine hits only.
     """
 
     rank: int
@@ -249,6 +268,9 @@ class SearchHit(Result):
     score: float
     coarse_score: float
     stage: str
+    media_url: str | None = None
+    thumbnail_url: str | None = None
+    explanation: HitExplanation | None = None
 
 
 class SearchResult(Result):
