@@ -15,6 +15,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 64 << 10
+# As many texts as a batch may have, each character as an escape of six bytes, and a filter beside them.
+MAX_BATCH_BODY_BYTES = 1 << 20
 # So much more is read and dropped, so that an ordinary client has sent all and gets to read the answer.
 _DRAIN_BYTES = 8 << 20
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -44,8 +46,17 @@ def internal_failure(identity: str) -> Failure:
     return failure(500, INTERNAL, f"internal error: the server's log has it under request id {identity}")
 
 
-def _too_large() -> Failure:
-    return failure(413, "body_too_large", f"the body is larger than {MAX_BODY_BYTES} bytes: shorten it", "body")
+def body_limit(path: str) -> int:
+    """The most bytes that a body may have.
+
+    >>> body_limit("/v1/search")
+    65536
+    """
+    return MAX_BATCH_BODY_BYTES if path == "/v1/search:batch" else MAX_BODY_BYTES
+
+
+def _too_large(limit: int) -> Failure:
+    return failure(413, "body_too_large", f"the body is larger than {limit} bytes: shorten it", "body")
 
 
 class Envelope:
@@ -69,9 +80,10 @@ class Envelope:
         answer = _Answer(send, identity if self._sets_request_id else None)
         scope.setdefault("state", {})["request_id"] = identity
         try:
-            body = await read_body(scope, receive)
+            limit = body_limit(scope["path"])
+            body = await read_body(scope, receive, limit)
             if body is None:
-                await answer.fail(_too_large())
+                await answer.fail(_too_large(limit))
             else:
                 await self._app(scope, _replay(body, receive), answer.send)
         except ClientGoneError:
@@ -103,14 +115,14 @@ class _Answer:
         await self.send({"type": "http.response.body", "body": body})
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body, or None when it is over the limit.
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
+    """The whole body, or None when it is over the limit, in bytes.
 
     Raises:
         ClientGoneError: the client hung up.
     """
     declared = dict(scope.get("headers", ())).get(b"content-length", b"0")
-    over = declared.isdigit() and int(declared) > MAX_BODY_BYTES
+    over = declared.isdigit() and int(declared) > limit
     parts: list[bytes] = []
     size = 0
     more = True
@@ -120,7 +132,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes | None:
             raise ClientGoneError
         part = message.get("body", b"")
         size += len(part)
-        over = over or size > MAX_BODY_BYTES
+        over = over or size > limit
         if over:
             parts.clear()
             if size > _DRAIN_BYTES:

@@ -22,7 +22,7 @@ from pipeline.storage import Store
 from schemas.config import ServeConfig
 from schemas.errors import UsageError
 from schemas.filters import FilterError, Tree
-from schemas.http import IndexInfo, SearchRequest
+from schemas.http import BatchRequest, BatchResult, ClipInfo, IndexInfo, SearchRequest, SimilarResult
 from schemas.manifest import VersionManifest
 from schemas.recall import RecallMode
 from schemas.results import SearchResult
@@ -99,6 +99,22 @@ class Ingress:
                 version=None, revision=None, clips=0, frame_rows=0, model_id=None, codec=None, collection=None
             )
         return IndexInfo(**{name: getattr(manifest, name) for name in IndexInfo.model_fields})
+
+    async def batch(self, request: BatchRequest) -> BatchResult:
+        """Answer many queries."""
+        raise FailureError(failure(501, "not_implemented", "batches are not answered yet"))
+
+    async def similar(self, clip_id: str, k: int) -> SimilarResult:
+        """The clips most like a clip."""
+        raise FailureError(failure(501, "not_implemented", "not answered yet"))
+
+    async def clip(self, clip_id: str) -> ClipInfo:
+        """What is known of a clip."""
+        raise FailureError(failure(501, "not_implemented", "not answered yet"))
+
+    async def adopt(self, version: int | None) -> IndexInfo:
+        """Look for the published version now."""
+        raise FailureError(failure(501, "not_implemented", "not answered yet"))
 
     async def trouble(self) -> Failure | None:
         """Why a search would fail now, or None."""

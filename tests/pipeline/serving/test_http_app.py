@@ -233,7 +233,10 @@ def test_health_readiness_and_index_have_their_bodies():
 
 def test_openapi_describes_each_error_answer(client):
     document = client.get("/openapi.json").json()
-    assert set(document["paths"]) == {"/v1/search", "/v1/index", "/healthz", "/readyz"}
+    assert set(document["paths"]) == {
+        "/v1/search", "/v1/search:batch", "/v1/similar/{clip_id}", "/v1/clips/{clip_id}", "/v1/index",
+        "/admin/v1/index", "/healthz", "/readyz",
+    }  # fmt: skip
     responses = document["paths"]["/v1/search"]["post"]["responses"]
     assert set(responses) == {"200", "413", "422", "429", "500", "503", "504"}
     for status, response in responses.items():
