@@ -22,7 +22,7 @@ from pipeline import cluster
 from pipeline.extract_lease import only_driver
 from pipeline.observe import PeakMemory, ProgressDisplay
 from pipeline.pools import Pools, plan_pools
-from pipeline.run_log import RunLog, write_report
+from pipeline.run_account import RunAccount, write_report
 from pipeline.run_sizes import RunSizes, run_sizes
 from pipeline.sampling import require_detector, sampler_name
 from pipeline.sources import Source, list_sources
@@ -68,7 +68,7 @@ def extract(config: ExtractConfig) -> ExtractSummary:
         bind_tables(store, _describe(config, model))
         plan = _planned(store, sources, config.videos_per_task)
         tasks = pending_tasks(plan.rows, committed_tasks(store))
-        processed = _run_logged(store, tasks, _Run(config, model, sizes, RunLog()), memory) if tasks else 0
+        processed = _run_accounted(store, tasks, _Run(config, model, sizes, RunAccount()), memory) if tasks else 0
     status = tables_status(store)
     return ExtractSummary(
         **{name: value for name, value in status.model_dump().items() if name in ExtractSummary.model_fields},
@@ -86,19 +86,19 @@ class _Run:
     config: ExtractConfig
     model: EercfModel
     sizes: RunSizes
-    log: RunLog
+    account: RunAccount
 
 
-def _run_logged(store: Store, tasks: list[tuple[str, str]], run: _Run, memory: PeakMemory) -> int:
+def _run_accounted(store: Store, tasks: list[tuple[str, str]], run: _Run, memory: PeakMemory) -> int:
     """Run all that is pending, and leave an account of it beside the tables, however it ends."""
     try:
         return _run_all(store, tasks, run)
     except BaseException as error:
-        run.log.error = " ".join(str(error).split())[:300] or type(error).__name__
+        run.account.error = " ".join(str(error).split())[:300] or type(error).__name__
         raise
     finally:
         budget = run.config.memory_budget_gb
-        report = run.log.report(memory.peak_bytes, None if budget is None else int(budget * (1 << 30)))
+        report = run.account.report(memory.peak_bytes, None if budget is None else int(budget * (1 << 30)))
         # The account is for people: what was extracted counts without it.
         with contextlib.suppress(StorageError):
             write_report(store, report)
@@ -185,8 +185,8 @@ def _run_tasks(tasks: list[tuple[str, str]], run: _Run) -> tuple[int, set[str]]:
     has = cluster.connect(object_store_bytes=sizes.store_bytes)
     try:
         pools = plan_pools(has.cpus, has.gpus, sizes.decoders, sizes.encoders, config.gpus_per_encoder)
-        run.log.pools({"decode": pools.decoders, "encode": pools.encoders, "commit": pools.writers})
-        return _follow(_wire(tasks, run, pools), tasks, run.log)
+        run.account.pools({"decode": pools.decoders, "encode": pools.encoders, "commit": pools.writers})
+        return _follow(_wire(tasks, run, pools), tasks, run.account)
     except ray.exceptions.RayError as error:
         raise StorageError(f"Ray gave up: {str(error).splitlines()[0][:200]}; run the same command to go on") from error
     finally:
@@ -259,7 +259,7 @@ def _encoding(run: _Run) -> EncodeSettings:
     )
 
 
-def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]], log: RunLog) -> tuple[int, set[str]]:
+def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]], account: RunAccount) -> tuple[int, set[str]]:
     """Consume results, show progress, and end with one line if tasks stayed uncommitted."""
     sizes = {task: sources.count('"task_id"') for task, sources in tasks}
     totals = {DONE: 0, FILTERED: 0, QUARANTINED: 0}
@@ -267,7 +267,7 @@ def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]], log: RunLog
     too_large: set[str] = set()
     with ProgressDisplay(sum(sizes.values())) as display:
         for row in results.iter_rows():
-            log.add(row)
+            account.add(row)
             if row["error"]:
                 errors.append(str(row["error"]))
             if row["split"]:

@@ -43,7 +43,7 @@ class Pace:
         self.counts[place] += sources
 
 
-class RunLog:
+class RunAccount:
     """Collects while a run goes on."""
 
     def __init__(self) -> None:
