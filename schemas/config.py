@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from schemas.codecs import CodecName
 from schemas.errors import ConfigError
 from schemas.fields import MAX_FIELDS, FilterField, OwnField
+from schemas.front import FrontSettings
 from schemas.http import MAX_K
 from schemas.recall import FramesSetting, IndexTypeSetting, RecallMode
 from schemas.tables import HOPELESS_REASONS, REASONS
@@ -303,11 +304,10 @@ class SearchConfig(Config):
         return json.dumps(value) if isinstance(value, dict) else value
 
 
-class ServeConfig(Config):
+class ServeConfig(FrontSettings, Config):
     """Settings of `reelsift serve`."""
 
     index: str = Field(min_length=1)
-    host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     encoder_replicas: int = Field(default=1, ge=1)
     reranker_replicas: int = Field(default=1, ge=1)
