@@ -112,15 +112,19 @@ def connected(config: ServeConfig) -> Iterator[None]:
         _end()
 
 
-def deploy(config: ServeConfig) -> None:
+def deploy(config: ServeConfig, application: Application | None = None) -> None:
     """Put the application on Ray. It comes up by itself afterwards; /readyz says when.
+
+    Args:
+        config: the settings of the job.
+        application: another one to put there in the same way; None for the service.
 
     Raises:
         ReelsiftError: Ray Serve does not start.
     """
     quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
     http = HTTPOptions(host=config.host, port=config.port, keep_alive_timeout_s=_KEEP_ALIVE_S)
-    target = serve.RunTarget(build(config), name=APP_NAME, route_prefix="/", logging_config=quiet)
+    target = serve.RunTarget(application or build(config), name=APP_NAME, route_prefix="/", logging_config=quiet)
     try:
         serve.start(proxy_location="HeadOnly", http_options=http, logging_config=quiet)
         serve.run_many([target], wait_for_applications_running=False)

@@ -36,18 +36,44 @@ def interpreter() -> Path:
     return python
 
 
+class RestartableMilvus:
+    """A server that can be ended and started again with its data, at the same address.
+
+    Args:
+        folder: for its data and its log.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ports = free_ports(len(_PORT_KEYS) + 2)
+        self._process: ServerProcess | None = None
+        self.uri = f"http://{LOOPBACK}:{self._ports[0]}"
+
+    def start(self) -> MilvusServer:
+        """Start it, and wait until it says that it is well."""
+        *ports, etcd_peer, metrics = self._ports
+        settings = [f"{key}={port}" for key, port in zip(_PORT_KEYS, ports, strict=True)]
+        launcher = Path(__file__).with_name("milvus_launcher.py")
+        places = [str(self._folder / "milvus"), str(metrics), str(etcd_peer)]
+        # -P: else the launcher's own folder would hide the package milvus behind this file.
+        command = [str(interpreter()), "-P", str(launcher), *places, *settings]
+        process = ServerProcess(command, self._folder / "milvus.log", dict(os.environ), self._folder)
+        self._process = process
+        process.wait_until(lambda: answers(f"http://{LOOPBACK}:{metrics}/healthz", "OK"), "health", _START_LIMIT_S)
+        return MilvusServer(self.uri, process.pid, tuple(self._ports))
+
+    def stop(self) -> None:
+        """End it. This release does not end on SIGTERM; the short grace lets one that does flush its log."""
+        if self._process is not None:
+            self._process.stop(grace_s=1)
+            self._process = None
+
+
 @contextmanager
 def running(folder: Path) -> Iterator[MilvusServer]:
     """Run a server with empty data; its data dies with `folder`."""
-    *ports, etcd_peer, metrics = free_ports(len(_PORT_KEYS) + 2)
-    settings = [f"{key}={port}" for key, port in zip(_PORT_KEYS, ports, strict=True)]
-    launcher = Path(__file__).with_name("milvus_launcher.py")
-    # -P: else the launcher's own folder would hide the package milvus behind this file.
-    command = [str(interpreter()), "-P", str(launcher), str(folder / "milvus"), str(metrics), str(etcd_peer), *settings]
-    process = ServerProcess(command, folder / "milvus.log", dict(os.environ), folder)
+    server = RestartableMilvus(folder)
     try:
-        process.wait_until(lambda: answers(f"http://{LOOPBACK}:{metrics}/healthz", "OK"), "health", _START_LIMIT_S)
-        yield MilvusServer(f"http://{LOOPBACK}:{ports[0]}", process.pid, (*ports, etcd_peer, metrics))
+        yield server.start()
     finally:
-        # This release does not end on SIGTERM; the short grace lets one that does flush its log.
-        process.stop(grace_s=1)
+        server.stop()

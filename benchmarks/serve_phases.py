@@ -1,0 +1,101 @@
+"""Loads on a running service: saturation, hours with faults, overload, an outage of Milvus."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Final
+
+from benchmarks.open_loop import Background, run_apart, summary
+from benchmarks.serve_faults import Faults, MemoryTrace, kill_one
+from benchmarks.serve_world import World, told
+
+_STEP_S: Final = 10.0
+_KEPT_UP: Final = 0.97
+_FIRST_RATE, _GROWTH = 8.0, 1.5
+_REFINEMENTS: Final = 3
+_SHARE: Final = 0.7
+_TIMES_SATURATION: Final = 5.0
+
+
+def find_saturation(world: World) -> None:
+    """The highest rate that is answered: rates grow until they are not, then the step is halved a few times."""
+    best, rate, seed = 0.0, _FIRST_RATE, 100
+    bad = None
+    for _ in range(20):
+        got = summary(run_apart(world.load(rate, _STEP_S, seed)), _STEP_S)
+        seed += 1
+        world.add("saturation", f"offered {got.offered:.0f}/s", told(got))
+        if got.goodput >= _KEPT_UP * got.offered and not got.errors:
+            best = max(best, got.goodput)
+            rate = rate * _GROWTH if bad is None else (rate + bad) / 2
+        else:
+            bad = rate
+            rate = (best + bad) / 2 if best else rate / 2
+        if bad is not None and (bad - best) / bad < 1 / (1 << _REFINEMENTS):
+            break
+    world.saturation = best
+    world.add("saturation", "requests/s", f"{best:.0f}")
+
+
+def hold(world: World, minutes: float, fault_period_s: float, versions: Callable[[], str]) -> None:
+    """A share of saturation for minutes, with one replica of each kind killed in each period and one switch."""
+    seconds, pid, rng = 60 * minutes, world.service.process.pid, random.Random(3)
+    trace = MemoryTrace(pid)
+    faults = Faults(
+        fault_period_s,
+        [lambda: ", ".join([kill_one(pid, "Rerank", rng), kill_one(pid, "TextEncoder", rng)])],
+    )
+    switch = Faults(seconds / 2, [versions])
+    load = Background(world.load(_SHARE * world.saturation, seconds, seed=200))
+    for each in (trace, faults, switch):
+        each.start()
+    try:
+        sent = load.result()
+    finally:
+        done, switched = faults.stop(), switch.stop()
+        trace.stop()
+    got = summary(sent, seconds)
+    wrong = sum(each.verdict == "wrong" for each in sent)
+    bad = sum(not each.is_good for each in sent) / len(sent)
+    first, last = trace.thirds_mib()
+    by_version = {version: sum(each.version == version for each in sent if each.is_good) for version in (1, 2)}
+    world.add("hold", f"{minutes:.0f} min at {got.offered:.0f}/s", told(got))
+    world.add("hold", "wrong answers", str(wrong))
+    world.add("hold", "not answered, of all", f"{100 * bad:.3f} % ({got.outcomes})")
+    world.add("hold", "faults", f"{len(done)} times: {done[0] if done else 'none'}; {switched}; {by_version}")
+    world.add("hold", "PSS, median of the first and last third", f"{first:.0f} and {last:.0f} MiB")
+
+
+def overload(world: World, seconds: float) -> None:
+    """Five times saturation; then what is left of it ten seconds after."""
+    calm = summary(run_apart(world.load(_SHARE * world.saturation, _STEP_S, 300)), _STEP_S)
+    got = summary(run_apart(world.load(_TIMES_SATURATION * world.saturation, seconds, 301)), seconds)
+    time.sleep(10)
+    after = summary(run_apart(world.load(_SHARE * world.saturation, _STEP_S, 302)), _STEP_S)
+    world.add("overload", f"before, {calm.offered:.0f}/s", told(calm))
+    world.add("overload", f"{got.offered:.0f}/s for {seconds:.0f} s", told(got))
+    world.add("overload", "goodput / saturation", f"{got.goodput / world.saturation:.2f}")
+    world.add("overload", "429 at the median", f"{got.refused_p50_ms:.1f} ms")
+    world.add("overload", "outcomes", str(got.outcomes))
+    world.add("overload", "10 s after", told(after))
+    world.add("overload", "p50 after / before", f"{after.p50_ms / calm.p50_ms:.2f}")
+
+
+def outage(world: World, pause: Callable[[], None], resume: Callable[[], object], away_s: float) -> None:
+    """Milvus stops and comes back; how long after its return until every request is answered."""
+    seconds = away_s + 90
+    load = Background(world.load(_SHARE * world.saturation, seconds, 400))
+    begin = time.monotonic()
+    time.sleep(10)
+    pause()
+    gone_s = time.monotonic() - begin
+    time.sleep(away_s)
+    resume()
+    back_s = time.monotonic() - begin
+    sent = load.result()
+    away = [each for each in sent if gone_s + 1 < each.due_s < back_s]
+    failed_after = [each.due_s for each in sent if each.due_s > back_s and not each.is_good]
+    kinds = summary(away, max(1.0, back_s - gone_s)).outcomes
+    world.add("outage", f"while Milvus was away ({back_s - gone_s:.0f} s)", str(kinds))
+    full = max(failed_after, default=back_s) - back_s
+    world.add("outage", "full service after its return", f"{full:.1f} s")
