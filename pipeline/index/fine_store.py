@@ -9,9 +9,11 @@ import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
+import numba
 import numpy as np
 
 from models.stored_clips import StoredClips
@@ -114,26 +116,46 @@ class FineStore:
             os.close(file)
 
     def _fill(self, data: np.ndarray, addresses: Sequence[tuple[int, int]]) -> None:
-        size = self._dtypes["all"].itemsize
-        shard_N, row_N = np.array(addresses, np.int64).reshape(-1, 2).T
-        if len(data):
-            self._check(shard_N, row_N)
-        wrong = fill(data, self._file_S[shard_N], HEADER_BYTES + row_N * size)
-        for place, got in wrong.items():
+        file_N, offset_N = self._places(addresses)
+        for place, got in fill(data, file_N, offset_N).items():
             shard, row = addresses[place]
             if isinstance(got, OSError):
                 raise IndexCorruptError(f"cannot read {self._paths[shard]}: {got.strerror}") from got
             raise IndexCorruptError(f"{self._paths[shard]} ends before row {row}: restore it, or build the index anew")
 
-    def _check(self, shard_N: np.ndarray, row_N: np.ndarray) -> None:
-        known = shard_N.min() >= 0 and row_N.min() >= 0 and shard_N.max() < len(self._rows_S)
-        if known and (row_N < self._rows_S[shard_N]).all():
-            return
-        for shard, row in zip(shard_N.tolist(), row_N.tolist(), strict=True):
-            if not (0 <= shard < len(self._rows_S) and 0 <= row < self._rows_S[shard]):
-                raise IndexCorruptError(
-                    f"there is no row {row} in fine shard {shard}: Milvus and the shards disagree, build the index anew"
-                )
+    def _places(self, addresses: Sequence[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+        """File and offset of each record."""
+        count = len(addresses)
+        address_N2 = np.fromiter(chain.from_iterable(addresses), np.int64, 2 * count).reshape(-1, 2)
+        file_N, offset_N = np.empty(count, np.int32), np.empty(count, np.int64)
+        size = self._dtypes["all"].itemsize
+        unknown = _find(address_N2, self._file_S, self._rows_S, size, file_N, offset_N)
+        if unknown < count:
+            shard, row = addresses[unknown]
+            raise IndexCorruptError(
+                f"there is no row {row} in fine shard {shard}: Milvus and the shards disagree, build the index anew"
+            )
+        return file_N, offset_N
+
+
+# Compiled, since a query waits for it: numpy's own steps are some microseconds each, whatever they do.
+@numba.njit(cache=True, nogil=True)
+def _find(
+    address_N2: np.ndarray,
+    file_S: np.ndarray,
+    rows_S: np.ndarray,
+    size: int,
+    file_N: np.ndarray,
+    offset_N: np.ndarray,
+) -> int:
+    # The first address that no record has; all are found if it is the number of addresses.
+    for n in range(len(address_N2)):
+        shard, row = address_N2[n]
+        if not (0 <= shard < len(rows_S) and 0 <= row < rows_S[shard]):
+            return n
+        file_N[n] = file_S[shard]
+        offset_N[n] = HEADER_BYTES + row * size
+    return len(address_N2)
 
 
 def _open(path: Path, shard: FineShard) -> int:

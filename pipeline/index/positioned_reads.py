@@ -1,9 +1,10 @@
 """Many reads at known places of open files, at once: what is in memory first, the rest from disk in parallel.
 
 A read that must not wait (RWF_NOWAIT) tells what the page cache holds, at no cost beside the copy; all of them are one
-compiled loop without the GIL, which a service's other threads would else fight for at each read. What is lacking is
-announced to the kernel (WILLNEED), so that the disk gets all of it at once, and then read by a few threads: while one
-waits or copies, others do. Both help: file systems over a network may ignore the announcement.
+compiled loop without the GIL, which a service's other threads would else fight for at each read. Large reads are shared
+with one more thread, since one core cannot use all of the memory's pace. What is lacking is announced to the kernel
+(WILLNEED), so that the disk gets all of it at once, and then read by a few threads: while one waits or copies, others
+do. Both help: file systems over a network may ignore the announcement.
 
 Files are read and not mapped: a mapped file that is cut, or whose disk fails, would end the process and not the query.
 """
@@ -20,6 +21,9 @@ import numpy as np
 # Beside an announcement, 4 to 16 threads are about as quick (tried on ext4, records of 24 KiB and 0.6 MB).
 _THREADS = 8
 _ALIGN = 64
+# From so many bytes on two cores copy from the page cache, a portion at a time; below, waking the other costs as much.
+_SHARED_BYTES = 4 << 20
+_PORTION_BYTES = 2 << 20
 _SIZE = numba.types.intp
 _preadv2: Any = numba.types.ExternalFunction(
     "preadv2", _SIZE(numba.types.int32, _SIZE, numba.types.int32, numba.types.int64, numba.types.int32)
@@ -49,8 +53,7 @@ def fill(data_NX: np.ndarray, file_N: np.ndarray, offset_N: np.ndarray) -> dict[
         what went wrong, by row: the number of bytes that came, where its file ends too early, or why it failed.
     """
     got_N = np.empty(len(data_NX), np.int64)
-    _in_memory(data_NX, file_N, offset_N, got_N)
-    if (got_N == data_NX.shape[1]).all():
+    if not _take_from_memory(data_NX, file_N, offset_N, got_N):
         return {}
     done: list[int | OSError] = list(got_N.tolist())
     missing = np.flatnonzero(got_N != data_NX.shape[1])
@@ -59,16 +62,39 @@ def fill(data_NX: np.ndarray, file_N: np.ndarray, offset_N: np.ndarray) -> dict[
     return {n: got for n, got in enumerate(done) if got != data_NX.shape[1]}
 
 
+def _take_from_memory(data_NX: np.ndarray, file_N: np.ndarray, offset_N: np.ndarray, got_N: np.ndarray) -> int:
+    """Read what the page cache holds, `got_N` bytes a row; how many rows are not whole."""
+    rows = len(data_NX)
+    if data_NX.nbytes < _SHARED_BYTES or _cores() == 1:
+        return int(_in_memory(data_NX, file_N, offset_N, got_N, 0, rows))
+    # Taking the next one from a range is one step of the interpreter, so no row is read twice or left out.
+    step = max(1, _PORTION_BYTES // data_NX.shape[1])
+    portions = iter(range(0, rows, step))
+
+    def work() -> int:
+        return sum(int(_in_memory(data_NX, file_N, offset_N, got_N, n, min(n + step, rows))) for n in portions)
+
+    other = _helper().submit(work)
+    short = work()
+    # On a busy machine the helper may not have begun by now: then there is nothing left to wait for.
+    return short if other.cancel() else short + other.result()
+
+
 @numba.njit(cache=True, nogil=True)
-def _in_memory(data_NX: np.ndarray, file_N: np.ndarray, offset_N: np.ndarray, got_N: np.ndarray) -> None:
+def _in_memory(
+    data_NX: np.ndarray, file_N: np.ndarray, offset_N: np.ndarray, got_N: np.ndarray, first: int, end: int
+) -> int:
     # struct iovec: where, and how many.
     vector = np.empty(2, np.int64)
     size = data_NX.shape[1]
-    for n in range(len(data_NX)):
+    vector[1] = size
+    short = 0
+    for n in range(first, end):
         vector[0] = data_NX.ctypes.data + n * size
-        vector[1] = size
         # Below 0: it is not there, or the file system cannot tell; if it is worse, the read that waits says so.
         got_N[n] = max(0, _preadv2(file_N[n], vector.ctypes.data, 1, offset_N[n], os.RWF_NOWAIT))
+        short += got_N[n] != size
+    return short
 
 
 def _read_missing(
@@ -104,9 +130,21 @@ def _from_disk(file: int, offset: int, target: memoryview, got: int | OSError) -
 
 
 @cache
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="fine-read")
 
 
-# A child of fork has the object but not its threads, and would wait for them for ever.
+@cache
+def _helper() -> ThreadPoolExecutor:
+    # Not one of the pool: behind eight reads that wait for a disk, none from memory should stand.
+    return ThreadPoolExecutor(1, thread_name_prefix="fine-copy")
+
+
+# A child of fork has the objects but not their threads, and would wait for them for ever.
 os.register_at_fork(after_in_child=_pool.cache_clear)
+os.register_at_fork(after_in_child=_helper.cache_clear)

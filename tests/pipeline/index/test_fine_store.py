@@ -183,9 +183,27 @@ def test_records_that_are_not_in_memory_are_the_same(opened, made, tmp_path):
     assert store.read([addresses[i] for i in order]).clip_ids == [made.clip_ids[i] for i in order]
 
 
+def nothing_in_memory(data, files, offsets, got, first, end):
+    got[first:end] = 0
+    return end - first
+
+
+@pytest.mark.parametrize("portion_bytes", [1, 3 * RECORD])
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_two_threads_give_the_records_of_one(opened, made, monkeypatch, portion_bytes, in_memory):
+    store, _, addresses = opened
+    monkeypatch.setattr(positioned_reads, "_SHARED_BYTES", 0)
+    monkeypatch.setattr(positioned_reads, "_PORTION_BYTES", portion_bytes)
+    monkeypatch.setattr(positioned_reads, "_cores", lambda: 2)
+    if not in_memory:
+        monkeypatch.setattr(positioned_reads, "_in_memory", nothing_in_memory)
+    order = np.random.default_rng(6).permutation(len(addresses)).tolist() * 5
+    assert store.read([addresses[i] for i in order]).clip_ids == [made.clip_ids[i] for i in order]
+
+
 def test_a_file_system_that_cannot_tell_what_is_in_memory_gives_the_same_records(opened, made, monkeypatch):
     store, _, addresses = opened
-    monkeypatch.setattr(positioned_reads, "_in_memory", lambda data, files, offsets, got: got.fill(0))
+    monkeypatch.setattr(positioned_reads, "_in_memory", nothing_in_memory)
     assert store.read(addresses).clip_ids == made.clip_ids
 
 
@@ -196,7 +214,7 @@ def test_a_shard_that_cannot_be_read_is_named(opened, monkeypatch):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "preadv", broken)
-    monkeypatch.setattr(positioned_reads, "_in_memory", lambda data, files, offsets, got: got.fill(0))
+    monkeypatch.setattr(positioned_reads, "_in_memory", nothing_in_memory)
     with pytest.raises(IndexCorruptError, match=r"^cannot read .*shard-00000.bin: Input/output error$"):
         store.read(addresses)
 
