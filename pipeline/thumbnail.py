@@ -1,19 +1,25 @@
 """One picture of a video at a presentation time, for people to look at."""
 
-from typing import cast
+from typing import Any, BinaryIO, cast
 
 import av
 import numpy as np
 from PIL import Image
 
+from pipeline.decode.source import SAFE_OPTIONS
 from schemas.errors import BadVideoError
 
+# Half a millisecond forgives the rounding of stored times.
+_SAME_S = 0.0005
+# So far from the start it pays to seek.
+_FAR_S = 5.0
 
-def frame_at(path: str, time_s: float, max_side_px: int) -> Image.Image:
+
+def frame_at(source: str | BinaryIO, time_s: float, max_side_px: int) -> Image.Image:
     """The frame shown at `time_s`, turned as a player would show it and scaled to fit.
 
     Args:
-        path: a local file.
+        source: a local file's path, or an open file that can seek.
         time_s: seconds after the first frame's presentation time.
         max_side_px: the longer side of the result is at most this.
 
@@ -21,11 +27,11 @@ def frame_at(path: str, time_s: float, max_side_px: int) -> Image.Image:
         BadVideoError: nothing can be decoded.
     """
     try:
-        with av.open(path, metadata_errors="ignore") as container:
-            frame = _decode_until(container, time_s)
+        with av.open(source, metadata_errors="ignore", options=dict(SAFE_OPTIONS)) as container:
+            frame = _frame(container, time_s)
             if frame is None:
                 raise BadVideoError("no_frames", "no frame decodes")
-            picture = frame.to_image()  # type: ignore[no-untyped-call]
+            picture = frame.to_image()
             turns = round((getattr(frame, "rotation", 0) or 0) / 90) % 4
     except (av.error.FFmpegError, OSError, IndexError) as error:
         raise BadVideoError("decode_error", " ".join(str(error).split())) from None
@@ -35,15 +41,38 @@ def frame_at(path: str, time_s: float, max_side_px: int) -> Image.Image:
     return cast("Image.Image", picture)
 
 
-def _decode_until(container: "av.container.InputContainer", time_s: float) -> "av.VideoFrame | None":
-    """Decode from the start: slower than a seek, but right in every container."""
-    first: float | None = None
+def _frame(container: Any, time_s: float) -> Any:
+    """The last frame shown by then. Where a seek leads is checked; some containers lead elsewhere."""
+    stream = container.streams.video[0]
+    first = next(container.decode(stream), None)
+    if first is None:
+        return None
+    start_s = _time(first)
+    if time_s > _FAR_S:
+        found = _after_seek(container, stream, start_s + time_s)
+        if found is not None:
+            return found
+    container.seek(0, backward=True)
+    return _decode_until(container, stream, start_s + time_s) or first
+
+
+def _after_seek(container: Any, stream: Any, until_s: float) -> Any:
+    try:
+        container.seek(int(until_s / stream.time_base), stream=stream, backward=True)
+    except av.error.FFmpegError:
+        return None
+    return _decode_until(container, stream, until_s)
+
+
+def _decode_until(container: Any, stream: Any, until_s: float) -> Any:
+    """The last frame not after a time; None where the first one that comes is after it already."""
     last = None
-    for frame in container.decode(video=0):
-        now = frame.time if frame.time is not None else 0.0
-        first = now if first is None else first
-        # Half a millisecond forgives the rounding of stored times.
-        if now - first > time_s + 0.0005 and last is not None:
+    for frame in container.decode(stream):
+        if _time(frame) > until_s + _SAME_S:
             break
         last = frame
     return last
+
+
+def _time(frame: Any) -> float:
+    return 0.0 if frame.time is None else float(frame.time)

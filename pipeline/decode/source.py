@@ -13,7 +13,7 @@ from schemas.errors import BadVideoError
 # into pictures; none of them is a video file, and an input must not choose what else is opened.
 _INDIRECT = {"concat", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "webm_dash_manifest"}
 _DEMUXERS = ",".join(sorted(set(av.formats_available) - _INDIRECT))
-_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+SAFE_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
 _BOX_HEADER = 8
 _LONG_BOX = 1
 _MAX_BOXES = 64
@@ -51,7 +51,7 @@ def open_container(path: str) -> Any:
     """
     av.logging.set_level(None)  # its Python log callback costs a lock a line, and deadlocks with threads
     try:
-        container = av.open(os.path.abspath(path), metadata_errors="ignore", options=dict(_OPTIONS))
+        container = av.open(os.path.abspath(path), metadata_errors="ignore", options=dict(SAFE_OPTIONS))
     except av.error.MemoryError:
         raise  # no fault of the file's bytes
     except av.error.FFmpegError as error:

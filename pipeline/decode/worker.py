@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,7 +30,16 @@ _SPARE_DATA = 256 << 20
 
 
 def main() -> None:
-    """Answer requests until stdin ends."""
+    """Decode clips until stdin ends."""
+    serve(_decode)
+
+
+def serve(work: Callable[[dict[str, Any], BinaryIO], None]) -> None:
+    """Answer requests until stdin ends.
+
+    Args:
+        work: answers one, given its header and where answers go.
+    """
     requests, answers = _take_over_streams()
     _limit_resources()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, which then closes stdin
@@ -38,9 +48,13 @@ def main() -> None:
     while True:
         header, _ = receive(lambda count: _read_exactly(requests, count))
         send(answers, {"kind": "accepted"})
-        _limit_cpu(header["cpu_s"])
         _limit_memory(header["memory_bytes"])
-        _answer(Job(**header["job"]), answers)
+        work(header, answers)
+
+
+def _decode(header: dict[str, Any], answers: BinaryIO) -> None:
+    limit_cpu(header["cpu_s"])
+    _answer(Job(**header["job"]), answers)
 
 
 def _take_over_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -84,7 +98,7 @@ def _end_with_owner(requests: int, owner: int) -> None:
     os._exit(0)
 
 
-def _limit_cpu(cpu_s: float) -> None:
+def limit_cpu(cpu_s: float) -> None:
     """End this process (SIGXCPU) after so many seconds more, counted over all threads; the kernel counts whole ones."""
     _limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + cpu_s))
 
