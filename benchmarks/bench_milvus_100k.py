@@ -23,6 +23,7 @@ from pipeline.index.collection_schema import CALL_S, make_clip_collection
 from pipeline.index.collection_writer import CollectionWriter
 from pipeline.index.milvus_rows import clip_rows
 from pipeline.index.recall_check import RecallCheck, noisy
+from pipeline.index.row_sinks import BackgroundInserts, RowSink
 from pipeline.index.vector_store import VectorStore
 from schemas.config import IndexConfig
 from schemas.manifest import LITE
@@ -60,7 +61,7 @@ def table_of(vectors: np.ndarray, first: int) -> pa.Table:
 
 
 def load_by_turns(
-    vectors: VectorStore, writer: CollectionWriter, bare: str, data: np.ndarray
+    vectors: VectorStore, sink: RowSink, writer: CollectionWriter, bare: str, data: np.ndarray
 ) -> tuple[list[float], list[float]]:
     """Seconds of each turn: ours, and the bare loop."""
     client = vectors._milvus._client  # the connection of the build itself, so that nothing differs but our code
@@ -76,6 +77,8 @@ def load_by_turns(
             for start in range(0, len(table), AT_ONCE):
                 part = table.slice(start, AT_ONCE)
                 writer.write(clip_rows(part, addresses[start : start + AT_ONCE]), AT_ONCE)
+            # So that no message of ours is under way while the other loop is measured.
+            sink.finish(lambda doing: None)
 
         def by_loop(rows: list[dict[str, Any]] = rows) -> None:
             for start in range(0, len(rows), AT_ONCE):
@@ -129,10 +132,13 @@ def measure(kind: str, clips: int, calls: int, index_type: str) -> tuple[list[st
     data = vectors_of(clips, seed=0)
     own = data[np.random.default_rng(1).choice(clips, min(QUERIES, clips), replace=False)]
     said: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="bench") as folder, opened(kind, Path(folder)) as vectors:
+    with tempfile.TemporaryDirectory(prefix="bench") as folder, ExitStack() as stack:
+        vectors = stack.enter_context(opened(kind, Path(folder)))
         vectors.create("ours", DIM)
-        writer = CollectionWriter(vectors, "ours", "clip_id", "clips", RecallCheck(own, 0.95))
-        ours, bare = load_by_turns(vectors, writer, "bare", data)
+        sink = BackgroundInserts(vectors)
+        stack.callback(sink.close)
+        writer = CollectionWriter(vectors, sink, "ours", "clip_id", "clips", RecallCheck(own, 0.95))
+        ours, bare = load_by_turns(vectors, sink, writer, "bare", data)
         vectors.drop("bare")
         config = IndexConfig.of({"tables": "T", "index": "I", "index_type": index_type})
         indexed_s = timed_s(lambda: writer.make_index(config, lambda doing: None))

@@ -38,6 +38,13 @@ def _build_parser() -> CommandParser:
     parser.add_argument("--tables", metavar="URI", help="folder or s3://bucket/prefix of the tables")
     parser.add_argument("--milvus", metavar="URI", help="http://host:port (default: Milvus Lite inside a local index)")
     parser.add_argument(
+        "--bulk-import",
+        metavar="URI",
+        dest="bulk_import",
+        help="where that server reads files by itself, a path on its disk or s3:// with its bucket: rows are imported "
+        "from Parquet files there, which is quicker for many (default: they are inserted)",
+    )
+    parser.add_argument(
         "--codec", metavar="NAME", help=f"{' | '.join(CODECS)}: how fine tokens are stored (default fp16)"
     )
     parser.add_argument(

@@ -142,6 +142,8 @@ class IndexConfig(Config):
         tables: where the clips are.
         index: where the version goes.
         milvus: a server's address; None for Milvus Lite.
+        bulk_import: where that server reads files by itself, a local path that is the same there or s3:// with its
+            bucket: rows are then imported from Parquet files and not inserted.
         codec: how fine tokens are stored.
         frames: whether frame vectors are written.
         index_type: of the vectors; "auto" chooses by their number and by `index_memory_gb`.
@@ -157,6 +159,7 @@ class IndexConfig(Config):
     tables: str = Field(min_length=1)
     index: str = Field(min_length=1)
     milvus: str | None = None
+    bulk_import: str | None = Field(default=None, min_length=1)
     codec: CodecName = "fp16"
     frames: FramesSetting = "auto"
     index_type: IndexTypeSetting = "auto"
@@ -311,12 +314,16 @@ class ServeConfig(FrontSettings, Config):
     port: int = Field(default=8000, ge=1, le=65535)
     encoder_replicas: int = Field(default=1, ge=1)
     reranker_replicas: int = Field(default=1, ge=1)
+    # Parts that the fine tokens are divided into; with one, both stages share a process. `reranker_replicas` is of each.
+    rerank_shards: int = Field(default=1, ge=1, le=64)
     # Queries that come together already use the cores; more threads shorten a single query on an idle machine.
     score_threads: int = Field(default=1, ge=1, le=64)
     max_batch: int = Field(default=16, ge=1)
     batch_wait_ms: float = Field(default=0.0, ge=0)
     cpus_per_replica: float = Field(default=0.2, gt=0)
     request_timeout_s: float = Field(default=30.0, gt=0)
+    # A search that is expected to take longer, because of those under way, is refused with 429.
+    max_wait_ms: float = Field(default=250.0, gt=0)
 
 
 class DataConfig(Config):

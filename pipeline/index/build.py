@@ -4,7 +4,7 @@ import contextlib
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from models.eercf import EercfModel
 from pipeline.index.build_lock import only_build
+from pipeline.index.bulk_import import BulkImport, check_place, parts_folder
 from pipeline.index.collection_schema import METRIC
 from pipeline.index.collection_writer import CollectionWriter
 from pipeline.index.field_values import all_fields
@@ -29,6 +30,7 @@ from pipeline.index.naming import alias_name, collection_name, frames_name, inde
 from pipeline.index.own_vectors import OWN_CLIPS, check_own_vectors
 from pipeline.index.recall_check import RecallCheck
 from pipeline.index.recall_sample import RecallSample, draw_sample
+from pipeline.index.row_sinks import BackgroundInserts, RowSink
 from pipeline.index.task_list import write_tasks
 from pipeline.index.unfinished import mark, remove, remove_unfinished, unmark
 from pipeline.index.vector_store import VectorStore
@@ -67,6 +69,8 @@ def build_index(
     milvus = config.milvus or LITE
     index = Store(config.index)
     check_milvus(milvus, index.root)
+    if config.bulk_import:
+        check_place(config.bulk_import, milvus)
     _end_unfinished(index)
     tables = Store(config.tables)
     info = require_info(tables)
@@ -83,10 +87,11 @@ def build_index(
         build = _Build(index, version, vectors, info, config, lambda done, doing: progress(done, total, doing))
         build.refuse_foreign_collections()
         say(f"frame vectors: {'yes' if frames.made else 'no'} ({frames.why})")
-        mark(index, version, milvus, build.collection)
+        mark(index, version, milvus, build.collection, build.parts)
         try:
-            build.open(sample, with_frames=frames.made)
-            shards = build.write(tables, masked=model.scoring.fusion.masked)
+            with closing(build.sink()) as sink:
+                build.open(sink, sample, with_frames=frames.made)
+                shards = build.write(tables, sink, masked=model.scoring.fusion.masked)
             build.tell_fields(say)
             build.make_indexes()
             build.verify(shards, expected)
@@ -170,20 +175,31 @@ class _Build:
                     "is there a copy of the index? Build into a new --index"
                 )
 
-    def open(self, sample: RecallSample, *, with_frames: bool) -> None:
+    @property
+    def parts(self) -> str:
+        """The folder of the files that Milvus imports; "" where rows are inserted."""
+        return parts_folder(self._config.bulk_import, self.collection) if self._config.bulk_import else ""
+
+    def sink(self) -> RowSink:
+        """How rows go into Milvus."""
+        if not self._config.bulk_import:
+            return BackgroundInserts(self._vectors)
+        return BulkImport(self._vectors.imports, self.parts, self._config.index_stall_s)
+
+    def open(self, sink: RowSink, sample: RecallSample, *, with_frames: bool) -> None:
         """Make the collections: of clips, and of their frames if they are wanted."""
         dim = self._info.token_shape.dim
         self._vectors.create(self.collection, dim, self._fields)
         target = self._config.recall_target
         check = RecallCheck(sample.coarse_SD, target)
-        self._clips = CollectionWriter(self._vectors, self.collection, "clip_id", "clips", check)
+        self._clips = CollectionWriter(self._vectors, sink, self.collection, "clip_id", "clips", check)
         if with_frames:
             name = frames_name(self.collection)
             self._vectors.create_frames(name, dim, self._fields)
             check = RecallCheck(sample.frames_SD, target)
-            self._frames = CollectionWriter(self._vectors, name, "frame_id", "frames", check)
+            self._frames = CollectionWriter(self._vectors, sink, name, "frame_id", "frames", check)
 
-    def write(self, tables: Store, *, masked: bool) -> list[FineShard]:
+    def write(self, tables: Store, sink: RowSink, *, masked: bool) -> list[FineShard]:
         """Write all clips into the shards and into Milvus, and their frames into Milvus."""
         with self._shard_folder() as (folder, finished):
             settings = (self._info.token_shape, self._config.codec, self._config.shard_bytes)
@@ -191,7 +207,9 @@ class _Build:
             try:
                 for table in iter_clips(tables, self._info.model_id, self._tasks):
                     self._write_task(table, writer)
-                return writer.close()
+                shards = writer.close()
+                sink.finish(self._doing)
+                return shards
             finally:
                 writer.abort()
 

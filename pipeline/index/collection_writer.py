@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.index.index_choice import IndexChoice, choose_index
 from pipeline.index.recall_check import RecallCheck, tune
+from pipeline.index.row_sinks import RowSink
 from pipeline.index.vector_store import VectorStore
 from schemas.config import IndexConfig
 from schemas.errors import IndexCorruptError
@@ -18,17 +19,21 @@ class CollectionWriter:
 
     Args:
         vectors: the Milvus.
+        sink: takes the rows.
         collection: made already.
         key: its key column.
         what: its rows, in a word.
         check: measures its recall.
     """
 
-    def __init__(self, vectors: VectorStore, collection: str, key: str, what: str, check: RecallCheck) -> None:
+    def __init__(
+        self, vectors: VectorStore, sink: RowSink, collection: str, key: str, what: str, check: RecallCheck
+    ) -> None:
         self.collection = collection
         self.rows = 0
         self.ann = AnnIndex()
         self._vectors = vectors
+        self._sink = sink
         self._key = key
         self._what = what
         self._check = check
@@ -43,12 +48,12 @@ class CollectionWriter:
         """Write rows, `at_once` a message: a message to Milvus has a largest size."""
         for start in range(0, len(rows), at_once):
             part = rows[start : start + at_once]
-            self._vectors.insert(self.collection, part, fresh=True)
+            self._sink.write(self.collection, part)
             self._check.add([row[self._key] for row in part], np.stack([row["v"] for row in part]))
         self.rows += len(rows)
 
     def make_index(self, config: IndexConfig, doing: Callable[[str], None]) -> None:
-        """Index all rows and load them.
+        """Index all rows and load them; the sink has finished.
 
         Raises:
             UsageError: this Milvus has no such index.

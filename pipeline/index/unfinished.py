@@ -1,8 +1,8 @@
 """What a build or a removal leaves when it is killed, and how the next one finds and removes it.
 
 A build first writes INDEX/versions/<n>/building.json, which names its collection of clips (that of frames is named
-after it), and removes it after the manifest. A removal goes the same way back: the marker, and then the manifest goes
-first.
+after it) and the folder of its files for an import, and removes it after the manifest. A removal goes the same way
+back: the marker, and then the manifest goes first.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import logging
 import shutil
 from pathlib import Path
 
+from pipeline.index.bulk_import import remove_parts
 from pipeline.index.lite_owner import remove_remains
 from pipeline.index.naming import frames_name
 from pipeline.index.task_list import is_task_list
@@ -24,9 +25,17 @@ MARKER = "building.json"
 logger = logging.getLogger("reelsift.index")
 
 
-def mark(index: Store, version: int, milvus: str, collection: str) -> None:
-    """Note that a version is being built, or removed: without its manifest it is to be cleared away."""
-    marker = {"milvus": milvus, "collection": collection}
+def mark(index: Store, version: int, milvus: str, collection: str, parts: str = "") -> None:
+    """Note that a version is being built, or removed: without its manifest it is to be cleared away.
+
+    Args:
+        index: the index.
+        version: its number.
+        milvus: where its collections are.
+        collection: of the clips.
+        parts: the folder of files that Milvus imports, "" for none.
+    """
+    marker = {"milvus": milvus, "collection": collection, "parts": parts}
     version_store(index, version).write(MARKER, json.dumps(marker).encode())
 
 
@@ -72,7 +81,8 @@ def read_marker(store: Store) -> tuple[str, str] | None:
 
 
 def remove_files(store: Store) -> None:
-    """Remove the shards of an unfinished version, and last its marker."""
+    """Remove the shards of an unfinished version and its files for an import, and last its marker."""
+    _remove_parts(store)
     if store.is_remote:
         for name in store.names(FINE_DIR):
             store.delete(f"{FINE_DIR}/{name}")
@@ -85,6 +95,16 @@ def remove_files(store: Store) -> None:
         return
     with contextlib.suppress(OSError):
         Path(store.root).rmdir()
+
+
+def _remove_parts(store: Store) -> None:
+    with contextlib.suppress(ValueError, AttributeError, ReelsiftError):
+        folder = str(json.loads(store.read(MARKER)).get("parts", ""))
+        if folder:
+            try:
+                remove_parts(folder)
+            except ReelsiftError as error:
+                logger.warning("files of an unfinished build stay behind: %s", error)
 
 
 def _remove_lists(store: Store) -> None:

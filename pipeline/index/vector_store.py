@@ -22,6 +22,7 @@ from pipeline.index.hits import CoarseHit, FrameHit
 from pipeline.index.index_choice import FIRST_EF, at_depth, standard_params
 from pipeline.index.milvus_client import is_away
 from pipeline.index.milvus_connection import LOAD_S, MilvusConnection
+from pipeline.index.server_imports import ServerImports
 from schemas.errors import VectorStoreError
 from schemas.fields import FilterField
 from schemas.manifest import IndexParams
@@ -81,10 +82,7 @@ class VectorStore:
         Raises:
             VectorStoreError: a vector is not finite, or Milvus does not take the rows even after some tries.
         """
-        # Milvus Lite would take NaN, and from then on answer nonsense.
-        if not np.isfinite(np.concatenate([row["v"] for row in rows])).all():
-            clip_id = next(row["clip_id"] for row in rows if not np.isfinite(row["v"]).all())
-            raise VectorStoreError(f"clip {clip_id} has a vector that is not finite: extract its video anew")
+        check_finite(rows)
         tried = not fresh
 
         def write(client: MilvusClient) -> None:
@@ -136,6 +134,11 @@ class VectorStore:
             return list(found)
 
         return self._milvus.ask_loaded(collection, work)
+
+    @property
+    def imports(self) -> ServerImports:
+        """The import interface; Milvus Lite has none."""
+        return ServerImports(self._milvus)
 
     @property
     def version(self) -> str:
@@ -385,6 +388,17 @@ class VectorStore:
             ]
 
         return self._milvus.ask_loaded(collection, work)
+
+
+def check_finite(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse vectors that are not finite: Milvus Lite would take NaN, and from then on answer nonsense.
+
+    Raises:
+        VectorStoreError: a row has one; its clip is named.
+    """
+    if not np.isfinite(np.concatenate([row["v"] for row in rows])).all():
+        clip_id = next(row["clip_id"] for row in rows if not np.isfinite(row["v"]).all())
+        raise VectorStoreError(f"clip {clip_id} has a vector that is not finite: extract its video anew")
 
 
 def _coarse_hit(row: Any, score: float) -> CoarseHit:
