@@ -1,20 +1,94 @@
-"""What every request passes on its way to the application, from outside to inside."""
+"""Everything around the search: from outside to inside what a request passes, and the paths that are not searches."""
 
-from pipeline.serving.api_keys import Access
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from pipeline.serving.api_keys import Access, access_of
+from pipeline.serving.backend import Backend
 from pipeline.serving.envelope import App, Envelope
 from pipeline.serving.guard import Guard
+from pipeline.serving.http_app import Lifespan, build_app
+from pipeline.serving.media_routes import MediaSource, media_routes
+from pipeline.serving.metrics import Metrics
+from pipeline.serving.metrics_routes import metrics_routes
+from pipeline.serving.observe import Observe
+from pipeline.serving.observed_backend import ObservedBackend
+from pipeline.serving.request_log import RequestLog
 from pipeline.serving.security_headers import SecurityHeaders, with_cors
+from pipeline.serving.signed_backend import SignedBackend
+from pipeline.serving.signed_links import Links
+from pipeline.serving.tracing import Tracer, check_traces, tracer_of
 from schemas.front import FrontSettings
 
+_SIGNING_BYTES = 32
 
-def fronted(app: App, settings: FrontSettings, access: Access, *, sets_request_id: bool = True) -> App:
-    """An application behind the layers that keep it.
 
-    Args:
-        app: what answers.
+@dataclass(frozen=True)
+class Front:
+    """What stands around the search, drawn up once and the same in all replicas.
+
+    Attributes:
         settings: of the service.
         access: who may ask.
-        sets_request_id: whether to add X-Request-Id to answers.
+        links: signs addresses of media; None where none are served.
     """
-    guarded = Envelope(Guard(app, access), sets_request_id=sets_request_id)
-    return SecurityHeaders(with_cors(guarded, settings.cors_origin))
+
+    settings: FrontSettings
+    access: Access
+    links: Links | None
+
+    @classmethod
+    def of(cls, settings: FrontSettings) -> "Front":
+        """Read the keys and draw the secret of the addresses.
+
+        Raises:
+            ConfigError: keys are not where they should be, or traces cannot be sent.
+        """
+        check_traces(settings.traces)
+        links = Links(secrets.token_bytes(_SIGNING_BYTES)) if settings.serves_media else None
+        return cls(settings, access_of(settings), links)
+
+    def app(
+        self,
+        backend: Backend,
+        media: MediaSource | None = None,
+        lifespan: Lifespan | None = None,
+        *,
+        sets_request_id: bool = True,
+    ) -> App:
+        """The whole ASGI application.
+
+        Args:
+            backend: answers searches.
+            media: reads videos; None for none.
+            lifespan: runs around the application's life.
+            sets_request_id: whether to add X-Request-Id to answers.
+        """
+        metrics, tracer = Metrics(), tracer_of(self.settings.traces)
+        answering: Backend = ObservedBackend(backend, metrics)
+        if self.links and media:
+            answering = SignedBackend(answering, self.links)
+        app = build_app(answering, _then_close(lifespan, tracer))
+        app.include_router(metrics_routes(backend, metrics))
+        if self.links and media:
+            app.include_router(media_routes(backend, media, self.links, metrics))
+        guarded = with_cors(
+            Envelope(Guard(app, self.access), sets_request_id=sets_request_id), self.settings.cors_origin
+        )
+        return Observe(SecurityHeaders(guarded), metrics, RequestLog(self.settings), tracer)
+
+
+def _then_close(lifespan: Lifespan | None, tracer: Tracer) -> Lifespan:
+    @contextlib.asynccontextmanager
+    async def both(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with lifespan(app) if lifespan else contextlib.nullcontext():
+                yield
+        finally:
+            tracer.close()
+
+    return both

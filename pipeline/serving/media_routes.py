@@ -13,6 +13,7 @@ from pipeline.serving.error_answers import NO_SUCH_CLIP, answer, described
 from pipeline.serving.errors import FailureError, failure
 from pipeline.serving.media import MAX_READ_BYTES, Still
 from pipeline.serving.media_files import MediaFile
+from pipeline.serving.metrics import Metrics
 from pipeline.serving.search_routes import ClipId
 from pipeline.serving.signed_links import MEDIA, THUMBNAILS, Links, is_over
 
@@ -41,10 +42,10 @@ class MediaSource(Protocol):
         """A picture."""
 
 
-def media_routes(backend: Backend, source: MediaSource, links: Links) -> APIRouter:
+def media_routes(backend: Backend, source: MediaSource, links: Links, metrics: Metrics) -> APIRouter:
     """GET /media/{clip_id} and GET /thumbnails/{clip_id}, both also as HEAD."""
     router = APIRouter(tags=["media"])
-    doors = _Doors(backend, source, links)
+    doors = _Doors(backend, source, links, metrics)
     errors = {"s403": _FORBIDDEN, "s404": f"{NO_SUCH_CLIP}, or its file is not there (code no_media)"}
 
     @router.head("/media/{clip_id}", include_in_schema=False)
@@ -82,10 +83,11 @@ _PICTURE = {"description": "the picture", "content": {"image/jpeg": _BYTES}}
 
 
 class _Doors:
-    def __init__(self, backend: Backend, source: MediaSource, links: Links) -> None:
+    def __init__(self, backend: Backend, source: MediaSource, links: Links, metrics: Metrics) -> None:
         self._backend = backend
         self._source = source
         self._links = links
+        self._metrics = metrics
         self._places: BoundedCache[tuple[int | None, int | None, str], str] = BoundedCache(_PLACES, lambda _: 1)
         self._at_work = 0
 
@@ -99,6 +101,7 @@ class _Doors:
         still = await self._source.still(await self._place(clip_id), time_s)
         if still.busy:
             raise FailureError(failure(429, "overloaded", "too many pictures are being made: try again"))
+        self._metrics.pictured(cached=still.cached)
         if still.jpeg is None:
             raise FailureError(failure(404, "no_media", "no picture can be made of this clip's video"))
         return Response(still.jpeg, 200, {"cache-control": _KEEP}, "image/jpeg")
@@ -149,6 +152,7 @@ class _Doors:
             while True:
                 yield piece
                 left -= len(piece)
+                self._metrics.sent(len(piece))
                 if left <= 0:
                     return
                 piece = await self._piece(uri, part.start + part.count - left, left)

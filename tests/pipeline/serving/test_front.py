@@ -3,10 +3,8 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from pipeline.serving.api_keys import access_of
-from pipeline.serving.front import fronted
+from pipeline.serving.front import Front
 from pipeline.serving.guard import MAX_URL_BYTES
-from pipeline.serving.http_app import build_app
 from schemas.config import ServeConfig
 from schemas.http import ErrorBody
 from tests.pipeline.serving.fake_backend import FakeBackend
@@ -19,8 +17,7 @@ def client_of(monkeypatch=None, base_url="http://127.0.0.1:8000", backend=None, 
     if monkeypatch is not None:
         monkeypatch.setenv("KEYS", KEY)
         monkeypatch.setenv("ADMIN", ADMIN)
-    config = ServeConfig(index="i", **settings)
-    app = fronted(build_app(backend or FakeBackend()), config, access_of(config))
+    app = Front.of(ServeConfig(index="i", **settings)).app(backend or FakeBackend())
     return TestClient(app, base_url=base_url, raise_server_exceptions=False)
 
 

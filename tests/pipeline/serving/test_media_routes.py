@@ -12,6 +12,7 @@ from pipeline.serving.envelope import Envelope
 from pipeline.serving.http_app import build_app
 from pipeline.serving.media import Media
 from pipeline.serving.media_files import file_facts, read_file
+from pipeline.serving.metrics import Metrics
 from pipeline.serving.signed_backend import SignedBackend
 from pipeline.serving.signed_links import Links
 from schemas.errors import StorageError
@@ -35,7 +36,7 @@ def source():
 def client_of(source, uri):
     backend = SignedBackend(FakeBackend(uris={"c1": str(uri)}), LINKS)
     app = build_app(backend)
-    app.include_router(media_routes.media_routes(backend, source, LINKS))
+    app.include_router(media_routes.media_routes(backend, source, LINKS, Metrics()))
     return TestClient(Envelope(app), raise_server_exceptions=False)
 
 
