@@ -1,22 +1,25 @@
 """Kills build, publish, update and delete with SIGKILL at random moments, runs them again, and looks at what is left.
 
-A moment is drawn uniformly from the length of an undisturbed run. The commands run in processes that are forked from
-one that has imported all: so kills fall into the work and not into imports. After each kill the index is searched as it
+A moment is drawn uniformly from the length of undisturbed runs. The commands run in processes that are forked from one
+that has imported all, and say when their work begins and when it has ended: the moment counts from its beginning, and
+a kill that comes after its end is none, for which another moment is drawn. After each kill the index is searched as it
 was left; after the second run it is searched and verified.
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import random
 import shutil
+import signal
 import statistics
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Final
@@ -42,8 +45,8 @@ _MODEL: Final = "random-tiny"
 _END_S: Final = 120.0
 _VIDEOS, _NEW_VIDEOS = 48, 24
 _SHARD_BYTES = 1 << 20
-# A run may end before its moment, and then another moment is drawn.
-_MOST_MOMENTS = 4
+# Of the moments drawn for a kill: a run may end before.
+_MOST_MOMENTS = 10
 _PRELOADED: Final = (
     "pipeline.index.build",
     "pipeline.index.delete",
@@ -62,6 +65,7 @@ class Outcome:
     """What happened to one command."""
 
     length_s: float
+    drawn: int = 0
     moments_s: list[float] = field(default_factory=list)
     killed: int = 0
     unfinished: int = 0
@@ -117,17 +121,37 @@ def stored(tables: Store) -> set[str]:
     }
 
 
-def run_killed(context: ForkServerContext, command: Callable[[], None], after_s: float | None) -> tuple[float, bool]:
-    """Start a command and kill it after a time; seconds it ran, and whether it was killed."""
-    process = context.Process(target=command)
-    start = time.monotonic()
+def report_work(name: str, root: str, pipe: Connection) -> None:
+    """One command, as the process does it that is killed; says through the pipe that it begins, and that it ended."""
+    pipe.send("begins")
+    run_command(name, root)
+    pipe.send("ended")
+
+
+def run_killed(context: ForkServerContext, name: str, root: str, after_s: float | None) -> tuple[float, bool]:
+    """Start a command and kill it some time after its work began; seconds of work, and whether it was cut short."""
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=report_work, args=(name, root, sending))
     process.start()
-    process.join(_END_S if after_s is None else after_s)
-    alive = process.is_alive()
-    if alive:
-        process.kill()
-    process.join(_END_S)
-    return time.monotonic() - start, alive
+    sending.close()
+    with closing(receiving):
+        receiving.recv()
+        start = time.monotonic()
+        receiving.poll(_END_S if after_s is None else after_s)
+        spent_s = time.monotonic() - start
+        if after_s is not None:
+            process.kill()
+        process.join(_END_S)
+        cut_short = not _ended(receiving)
+    if process.exitcode != (-signal.SIGKILL if cut_short else 0) and (cut_short or after_s is None):
+        raise RuntimeError(f"{name} ended by itself, with {process.exitcode}")
+    return spent_s, cut_short
+
+
+def _ended(pipe: Connection) -> bool:
+    with contextlib.suppress(EOFError):
+        return pipe.poll() and pipe.recv() == "ended"
+    return False
 
 
 def one_kill(context: ForkServerContext, name: str, state: Path, after_s: float, outcome: Outcome) -> None:
@@ -136,9 +160,12 @@ def one_kill(context: ForkServerContext, name: str, state: Path, after_s: float,
         root = Path(scratch) / "state"
         shutil.copytree(state, root)
         known = stored(Store(f"{root}/tables"))
-        _, killed = run_killed(context, partial(run_command, name, str(root)), after_s)
+        _, killed = run_killed(context, name, str(root), after_s)
+        outcome.drawn += 1
+        if not killed:
+            return
         outcome.moments_s.append(after_s)
-        outcome.killed += killed
+        outcome.killed += 1
         index, tables = Store(f"{root}/index"), Store(f"{root}/tables")
         outcome.unfinished += read_intent(index) is not None
         left = searched(index)
@@ -169,11 +196,10 @@ def measure(context: ForkServerContext, name: str, kills: int, rng: random.Rando
         for number in range(4):
             copy = Path(scratch) / f"undisturbed-{number}"
             shutil.copytree(state, copy)
-            lengths.append(run_killed(context, partial(run_command, name, str(copy)), None)[0])
+            lengths.append(run_killed(context, name, str(copy), None)[0])
             shutil.rmtree(copy)
-        # The first one starts the process that the others are forked from.
-        outcome = Outcome(statistics.median(lengths[1:]))
-        while outcome.killed < kills and len(outcome.moments_s) < _MOST_MOMENTS * kills:
+        outcome = Outcome(statistics.median(lengths))
+        while outcome.killed < kills and outcome.drawn < _MOST_MOMENTS * kills:
             after_s = rng.uniform(0, outcome.length_s)
             try:
                 one_kill(context, name, state, after_s, outcome)
@@ -185,19 +211,28 @@ def measure(context: ForkServerContext, name: str, kills: int, rng: random.Rando
 
 def rows_of(outcomes: dict[str, Outcome]) -> list[list[str]]:
     """The table."""
-    head = ["command", "moments", "killed", "length, s", "moments, s", "change left unfinished", "reruns", "problems"]
+    head = [
+        "command",
+        "moments drawn",
+        "killed at work",
+        "length, s",
+        "kills at, s",
+        "change left unfinished",
+        "reruns",
+        "problems",
+    ]
     rows = [head]
     for name, outcome in outcomes.items():
         moments = outcome.moments_s or [0.0]
         rows.append(
             [
                 name,
-                str(len(outcome.moments_s)),
+                str(outcome.drawn),
                 str(outcome.killed),
                 f"{outcome.length_s:.2f}",
                 f"{min(moments):.2f} to {max(moments):.2f}",
                 str(outcome.unfinished),
-                str(len(outcome.moments_s)),
+                str(outcome.killed),
                 str(len(outcome.problems)),
             ]
         )
@@ -226,9 +261,9 @@ def main() -> None:
         [
             f"{_VIDEOS} videos of 3 clips in an index with a live version; update adds {_NEW_VIDEOS} videos, delete "
             "takes ten of them",
-            "moments are uniform over the length of an undisturbed run; when a run ended before its moment, another "
-            "was drawn; `change left unfinished`: the kill fell between the first and the last step of an update or "
-            "delete, and the second run ended it from its journal",
+            "moments are uniform over the length of the work in undisturbed runs, counted from where it begins; when "
+            "it had ended before its moment, another was drawn; `change left unfinished`: the kill fell between the "
+            "first and the last step of an update or delete, and the second run ended it from its journal",
             "a problem is: a search right after the kill fails, or gives a clip twice or one that is in no table; a "
             "second run that fails; a search after it that gives anything but the clips of the tables, each once; "
             "whatever `reelsift verify` names",
