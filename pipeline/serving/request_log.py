@@ -37,7 +37,7 @@ class RequestLog:
             trace_id: of its trace.
         """
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts}
-        noted = {"version": notes.version, "hits": notes.hits, "timings_ms": notes.timings_ms or None}
+        noted: dict[str, Any] = {"version": notes.version, "hits": notes.hits, "timings_ms": notes.timings_ms or None}
         noted |= {"degraded": notes.degraded or None, "trace_id": trace_id}
         if self._log_queries:
             noted["queries"] = notes.queries or None

@@ -172,7 +172,6 @@ def collector():
 
 
 def test_a_request_is_a_span_of_the_callers_trace_and_its_stages_are_below_it(collector, tmp_path):
-    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
     trace_id, parent_id = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     with client_of(traces=collector.url, request_log=str(tmp_path / "log")) as client:
         client.post("/v1/search", json=SEARCH, headers={"traceparent": f"00-{trace_id}-{parent_id}-01"})
