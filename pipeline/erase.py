@@ -4,14 +4,14 @@ So every planned source is still accounted for once, and an extraction does not 
 same. Both objects of a task are replaced, the clips first: killed in between, the same call ends it.
 """
 
-from collections.abc import Collection, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.storage import Store
-from pipeline.tables import read_parquet, read_plan_part, write_parquet
+from pipeline.tables import read_commit, read_parquet, read_plan_part, task_of_clips, write_parquet
 from schemas.tables import CLIPS_DIR, DELETED, FILTERED, PLAN_DIR, VIDEOS_DIR, VIDEOS_SCHEMA
 
 
@@ -34,25 +34,31 @@ def erase(store: Store, video_ids: Set[str], detail: str) -> Erased:
     Raises:
         StorageError: the tables cannot be read or written; the same call goes on.
     """
-    present = {folder: set(store.names(folder, ".parquet")) for folder in (CLIPS_DIR, VIDEOS_DIR)}
+    committed = set(store.names(VIDEOS_DIR, ".parquet"))
+    tasks = _tasks_of(store, video_ids)
     clips = objects = 0
-    for task, videos in sorted(_tasks_of(store, video_ids).items()):
-        name = f"{task}.parquet"
-        if name in present[CLIPS_DIR]:
-            gone = _erase_clips(store, f"{CLIPS_DIR}/{name}", videos)
-            clips += gone
-            objects += bool(gone)
-        if name in present[VIDEOS_DIR]:
-            objects += _mark_deleted(store, f"{VIDEOS_DIR}/{name}", videos, detail)
+    for name, videos in _clips_objects(store, tasks):
+        gone = _erase_clips(store, name, videos)
+        clips += gone
+        objects += bool(gone)
+    for task, videos in sorted(tasks.items()):
+        if f"{task}.parquet" in committed:
+            objects += _mark_deleted(store, task, videos, detail)
     return Erased(clips, objects)
 
 
 def clips_of(store: Store, video_ids: Set[str]) -> int:
     """How many rows of the tables `erase` would remove."""
-    present = set(store.names(CLIPS_DIR, ".parquet"))
-    tasks = {task: videos for task, videos in _tasks_of(store, video_ids).items() if f"{task}.parquet" in present}
-    tables = ((read_parquet(store, f"{CLIPS_DIR}/{task}.parquet"), videos) for task, videos in tasks.items())
+    objects = _clips_objects(store, _tasks_of(store, video_ids))
+    tables = ((read_parquet(store, name, ["video_id"]), videos) for name, videos in objects)
     return sum(pc.sum(_are(table, videos)).as_py() or 0 for table, videos in tables)
+
+
+def _clips_objects(store: Store, tasks: Mapping[str, set[str]]) -> Iterator[tuple[str, set[str]]]:
+    """Every object with clips of these tasks, and the videos meant; also what a killed run left of a long video."""
+    for name in store.names(CLIPS_DIR, ".parquet"):
+        if videos := tasks.get(task_of_clips(name)):
+            yield f"{CLIPS_DIR}/{name}", videos
 
 
 def _tasks_of(store: Store, video_ids: Set[str]) -> dict[str, set[str]]:
@@ -77,13 +83,13 @@ def _erase_clips(store: Store, name: str, videos: Collection[str]) -> int:
     return len(table) - len(kept)
 
 
-def _mark_deleted(store: Store, name: str, videos: Collection[str], detail: str) -> bool:
-    rows = read_parquet(store, name).to_pylist()
+def _mark_deleted(store: Store, task: str, videos: Collection[str], detail: str) -> bool:
+    rows = read_commit(store, task).to_pylist()
     changed = False
     for row in rows:
         if row["video_id"] in videos and row["reason"] != DELETED:
             row.update(status=FILTERED, reason=DELETED, detail=detail, clip_count=0)
             changed = True
     if changed:
-        store.write(name, write_parquet(pa.Table.from_pylist(rows, VIDEOS_SCHEMA)))
+        store.write(f"{VIDEOS_DIR}/{task}.parquet", write_parquet(pa.Table.from_pylist(rows, VIDEOS_SCHEMA)))
     return changed

@@ -2,7 +2,7 @@
 
 One Ray Data row is one task, so the unit of streaming is the unit of commit: a rerun plans only what has no commit.
 
-    tasks (1 row a task)            no resources, from the plan
+    tasks (1 row a task)            no resources, from the plan; of a long video 1 row a part
       -> DecodeStage   1:1          CPU actors, each with one killable decoder process
       -> EncodeStage   1:1          GPU actors where there are GPUs
       -> CommitStage   1:1          tasks; writes clips, then videos
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,16 @@ from pydantic import BaseModel
 
 from pipeline import cluster
 from pipeline.extract_lease import only_driver
-from pipeline.observe import PeakMemory, ProgressDisplay
+from pipeline.long_videos import LongVideos
+from pipeline.observe import PeakMemory
 from pipeline.pools import Pools, plan_pools
 from pipeline.run_account import RunAccount, write_report
+from pipeline.run_outcome import Outcome, follow
 from pipeline.run_sizes import RunSizes, run_sizes
 from pipeline.sampling import require_detector, sampler_name
 from pipeline.sources import Source, list_sources
 from pipeline.stages.commit import commit_batch
+from pipeline.stages.cut import clips_a_part
 from pipeline.stages.decode import DecodeSettings, DecodeStage
 from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, split_rows, videos_per_task
 from pipeline.status import tables_status
@@ -35,7 +39,7 @@ from pipeline.tables import Plan, append_plan, committed_tasks, read_info, read_
 from schemas.config import ExtractConfig
 from schemas.errors import ModelMismatchError, StorageError, UsageError
 from schemas.results import ExtractSummary
-from schemas.tables import DONE, FILTERED, QUARANTINED, TABLES_INFO, TablesInfo
+from schemas.tables import TABLES_INFO, TablesInfo, clips_schema
 
 if TYPE_CHECKING:
     from models.eercf import EercfModel
@@ -68,7 +72,8 @@ def extract(config: ExtractConfig) -> ExtractSummary:
         bind_tables(store, _describe(config, model))
         plan = _planned(store, sources, config.videos_per_task)
         tasks = pending_tasks(plan.rows, committed_tasks(store))
-        processed = _run_accounted(store, tasks, _Run(config, model, sizes, RunAccount()), memory) if tasks else 0
+        run = _Run(config, model, sizes, RunAccount())
+        processed = _run_accounted(store, tasks, run, memory) if tasks else 0
     status = tables_status(store)
     return ExtractSummary(
         **{name: value for name, value in status.model_dump().items() if name in ExtractSummary.model_fields},
@@ -105,15 +110,40 @@ def _run_accounted(store: Store, tasks: list[tuple[str, str]], run: _Run, memory
 
 
 def _run_all(store: Store, tasks: list[tuple[str, str]], run: _Run) -> int:
-    """Run all that is pending; the number of sources processed."""
+    """Run all that is pending; the number of sources processed.
+
+    A pass over the graph tells which tasks are too much for a worker; the next one does these in smaller pieces.
+    """
+    longs = LongVideos(store, clips_a_part(run.sizes.task_bytes, run.sizes.decoded_clip_bytes))
+    empty = clips_schema(run.model.token_shape, run.model.model_id).empty_table()
     processed = 0
-    while tasks:
-        done, too_large = _run_tasks(tasks, run)
-        processed += done
-        if not too_large:
-            break
-        tasks = pending_tasks(_split(store, too_large).rows, committed_tasks(store))
+    with _ray(run.sizes) as has:
+        while tasks:
+            outcome = _run_tasks(list(_rows(tasks, longs)), run, has)
+            for task, cut in outcome.cuts.items():
+                longs.add(task, cut)
+            finished = longs.finish([task for task, _ in tasks], empty)
+            for video in finished:
+                run.account.add_video(video)
+            processed += outcome.processed + len(finished)
+            if outcome.errors:
+                raise StorageError(
+                    f"{len(outcome.errors)} of {len(tasks)} tasks were not committed ({outcome.errors[0]}); "
+                    "run the same command to go on"
+                )
+            if not outcome.split and not outcome.cuts:
+                break
+            plan = _split(store, outcome.split) if outcome.split else read_plan(store)
+            tasks = pending_tasks(plan.rows, committed_tasks(store))
     return processed
+
+
+def _rows(tasks: Iterable[tuple[str, str]], longs: LongVideos) -> Iterator[dict[str, str]]:
+    """The rows of the graph: a task each, but of a long video a part each."""
+    for task, sources in tasks:
+        parts = longs.work(task)
+        for part in [""] if parts is None else parts:
+            yield {"task_id": task, "sources": sources, "part": part}
 
 
 def _planned(store: Store, sources: list[Source], per_task: int | None) -> Plan:
@@ -179,29 +209,36 @@ def too_many_bad(summary: BaseModel, max_fraction: float) -> bool:
     return bool(media) and counts["quarantined"] / media > max_fraction
 
 
-def _run_tasks(tasks: list[tuple[str, str]], run: _Run) -> tuple[int, set[str]]:
-    """Decode, encode and commit the pending tasks; the number of sources processed, and the tasks too large for it."""
-    config, sizes = run.config, run.sizes
+@contextlib.contextmanager
+def _ray(sizes: RunSizes) -> Iterator[cluster.Resources]:
     has = cluster.connect(object_store_bytes=sizes.store_bytes)
     try:
-        pools = plan_pools(has.cpus, has.gpus, sizes.decoders, sizes.encoders, config.gpus_per_encoder)
-        run.account.pools({"decode": pools.decoders, "encode": pools.encoders, "commit": pools.writers})
-        return _follow(_wire(tasks, run, pools), tasks, run.account)
-    except ray.exceptions.RayError as error:
-        raise StorageError(f"Ray gave up: {str(error).splitlines()[0][:200]}; run the same command to go on") from error
+        yield has
     finally:
         cluster.disconnect()
 
 
-def _wire(tasks: list[tuple[str, str]], run: _Run, pools: Pools) -> ray.data.Dataset:
-    """The graph, from tasks to one small result row each."""
+def _run_tasks(rows: list[dict[str, str]], run: _Run, has: cluster.Resources) -> Outcome:
+    """Decode, encode and commit these rows."""
+    if not rows:
+        return Outcome()  # all parts of the long videos are there, and only their commits are not
+    config, sizes = run.config, run.sizes
+    try:
+        pools = plan_pools(has.cpus, has.gpus, sizes.decoders, sizes.encoders, config.gpus_per_encoder)
+        run.account.pools({"decode": pools.decoders, "encode": pools.encoders, "commit": pools.writers})
+        return follow(_wire(rows, run, pools).iter_rows(), rows, run.account)
+    except ray.exceptions.RayError as error:
+        raise StorageError(f"Ray gave up: {str(error).splitlines()[0][:200]}; run the same command to go on") from error
+
+
+def _wire(rows: list[dict[str, str]], run: _Run, pools: Pools) -> ray.data.Dataset:
+    """The graph, from tasks, or parts of one, to one small result row each."""
     from pipeline.stages.encode import EncodeStage  # noqa: PLC0415
 
     context = ray.data.DataContext.get_current()
     cluster.quiet_logs()
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = _NO_PROGRESS_S
-    rows = [{"task_id": task, "sources": sources} for task, sources in tasks]
     return (
         ray.data.from_items(rows, override_num_blocks=min(len(rows), _MAX_BLOCKS))
         .map_batches(
@@ -257,28 +294,3 @@ def _encoding(run: _Run) -> EncodeSettings:
         precision=run.config.precision,
         clips_a_pass=run.sizes.clips_a_pass,
     )
-
-
-def _follow(results: ray.data.Dataset, tasks: list[tuple[str, str]], account: RunAccount) -> tuple[int, set[str]]:
-    """Consume results, show progress, and end with one line if tasks stayed uncommitted."""
-    sizes = {task: sources.count('"task_id"') for task, sources in tasks}
-    totals = {DONE: 0, FILTERED: 0, QUARANTINED: 0}
-    errors: list[str] = []
-    too_large: set[str] = set()
-    with ProgressDisplay(sum(sizes.values())) as display:
-        for row in results.iter_rows():
-            account.add(row)
-            if row["error"]:
-                errors.append(str(row["error"]))
-            if row["split"]:
-                too_large.add(str(row["task_id"]))
-                continue
-            for status in totals:
-                totals[status] += int(row[status])
-            notes = ", ".join(f"{count} {status}" for status, count in totals.items() if count) or "none done"
-            display.advance(sizes[str(row["task_id"])], notes + (f", {len(errors)} tasks failed" if errors else ""))
-    if errors:
-        raise StorageError(
-            f"{len(errors)} of {len(tasks)} tasks were not committed ({errors[0]}); run the same command to go on"
-        )
-    return sum(totals.values()), too_large

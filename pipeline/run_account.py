@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import jinja2
 
+from pipeline.stages.commit import run_notes
 from pipeline.storage import Store
 from schemas.run_report import RunReport, SlowFile, StageUse
 from schemas.tables import DONE, FILTERED, QUARANTINED
@@ -70,10 +71,16 @@ class RunAccount:
         if row["error"]:
             self._failed_tasks += 1
             return
-        counts = {status: int(row[status]) for status in (DONE, FILTERED, QUARANTINED)}
-        self._statuses.update(counts)
-        self._pace.add(time.monotonic() - self._start, sum(counts.values()))
         notes = json.loads(str(row["notes"]))
+        self._count({status: int(row[status]) for status in (DONE, FILTERED, QUARANTINED)}, notes)
+
+    def add_video(self, video: Mapping[str, Any]) -> None:
+        """Note a long video that was committed, by its row of the videos table."""
+        self._count({video["status"]: 1}, run_notes([video]))
+
+    def _count(self, statuses: Mapping[str, int], notes: Mapping[str, Any]) -> None:
+        self._statuses.update(statuses)
+        self._pace.add(time.monotonic() - self._start, sum(statuses.values()))
         self._reasons.update(notes["reasons"])
         for seconds, uri, outcome in notes["slowest"]:
             entry = (float(seconds), str(uri), str(outcome))

@@ -28,6 +28,7 @@ class RunSizes:
     child_bytes: int
     task_bytes: int
     clip_bytes: int
+    decoded_clip_bytes: int
     batch_frames: int
     clips_a_pass: int
     store_bytes: int
@@ -62,6 +63,7 @@ def run_sizes(config: ExtractConfig, model: "EercfModel") -> RunSizes:
             child_bytes=child or _CHILD_BYTES,
             task_bytes=_TASK_BYTES,
             clip_bytes=cost.clip_bytes,
+            decoded_clip_bytes=cost.picture_bytes + cost.clip_bytes,
             batch_frames=config.encode_batch_frames,
             clips_a_pass=_CLIPS_A_PASS,
             store_bytes=_STORE_BYTES,
@@ -86,6 +88,7 @@ def run_sizes(config: ExtractConfig, model: "EercfModel") -> RunSizes:
         child_bytes=min(plan.child_bytes, child or plan.child_bytes),
         task_bytes=plan.task_bytes,
         clip_bytes=cost.clip_bytes,
+        decoded_clip_bytes=cost.picture_bytes + cost.clip_bytes,
         batch_frames=plan.batch_frames,
         clips_a_pass=plan.clips_a_pass,
         store_bytes=plan.store_bytes,

@@ -12,7 +12,16 @@ from pydantic import ValidationError
 
 from pipeline.storage import Store
 from schemas.errors import StorageError
-from schemas.tables import CLIPS_DIR, PLAN_DIR, PLAN_SCHEMA, TABLES_INFO, VIDEOS_DIR, VIDEOS_SCHEMA, TablesInfo
+from schemas.tables import (
+    CLIPS_DIR,
+    NEWER_COLUMNS,
+    PLAN_DIR,
+    PLAN_SCHEMA,
+    TABLES_INFO,
+    VIDEOS_DIR,
+    VIDEOS_SCHEMA,
+    TablesInfo,
+)
 
 _PART = re.compile(r"part-(\d{5,})\.parquet")
 
@@ -162,7 +171,7 @@ def read_videos(store: Store, plan: Plan | None = None) -> pa.Table:
     plan = plan or read_plan(store)
     current = dict(zip(plan.rows["video_id"].to_pylist(), plan.rows["task_id"].to_pylist(), strict=True))
     tasks = sorted(committed_tasks(store) & plan.tasks())
-    tables = [read_parquet(store, f"{VIDEOS_DIR}/{task}.parquet").cast(VIDEOS_SCHEMA) for task in tasks]
+    tables = [read_commit(store, task) for task in tasks]
     if not tables:
         return VIDEOS_SCHEMA.empty_table()
     rows = pa.concat_tables(tables)
@@ -170,8 +179,50 @@ def read_videos(store: Store, plan: Plan | None = None) -> pa.Table:
     return rows.filter(pa.array([current.get(video) == task for video, task in pairs], pa.bool_()))
 
 
+def read_commit(store: Store, task: str) -> pa.Table:
+    """The videos object of a committed task, as VIDEOS_SCHEMA.
+
+    Raises:
+        StorageError: unreadable, or other columns.
+    """
+    name = f"{VIDEOS_DIR}/{task}.parquet"
+    table = read_parquet(store, name)
+    for column in NEWER_COLUMNS:
+        if column not in table.schema.names:
+            table = table.append_column(column, pa.nulls(len(table), VIDEOS_SCHEMA.field(column).type))
+    try:
+        return table.cast(VIDEOS_SCHEMA)
+    except (pa.ArrowException, ValueError) as error:
+        raise StorageError(f"{store.path(name)} is no commit: {error}") from None
+
+
+def clips_names(task: str, objects: int = 1) -> list[str]:
+    """The objects that hold the clips of a task.
+
+    >>> clips_names("t1"), clips_names("t1", 2)
+    (['clips/t1.parquet'], ['clips/t1.1-of-2.parquet', 'clips/t1.2-of-2.parquet'])
+    """
+    if objects == 1:
+        return [f"{CLIPS_DIR}/{task}.parquet"]
+    return [f"{CLIPS_DIR}/{task}.{number}-of-{objects}.parquet" for number in range(1, objects + 1)]
+
+
+def clip_objects(commit: pa.Table) -> int:
+    """How many objects hold the clips of a task, by its commit."""
+    return int(pc.max(commit["clip_objects"]).as_py() or 1)
+
+
+def task_of_clips(name: str) -> str:
+    """The task whose clips an object holds, by its name within its folder.
+
+    >>> task_of_clips("t1.parquet"), task_of_clips("t1.2-of-7.parquet")
+    ('t1', 't1')
+    """
+    return name.partition(".")[0]
+
+
 def iter_clips(store: Store, model_id: str, by_task: Mapping[str, list[str]] | None = None) -> Iterator[pa.Table]:
-    """The clips of current, committed sources, a task at a time.
+    """The clips of current, committed sources, an object at a time.
 
     Args:
         store: the tables.
@@ -183,7 +234,7 @@ def iter_clips(store: Store, model_id: str, by_task: Mapping[str, list[str]] | N
     """
     by_task = current_videos(store) if by_task is None else by_task
     for task in sorted(by_task):
-        yield read_clips(store, task, by_task[task], model_id)
+        yield from iter_task_clips(store, task, by_task[task], model_id)
 
 
 def current_videos(store: Store) -> dict[str, list[str]]:
@@ -197,8 +248,10 @@ def current_videos(store: Store) -> dict[str, list[str]]:
     return by_task
 
 
-def read_clips(store: Store, task: str, videos: list[str], model_id: str, columns: list[str] | None = None) -> pa.Table:
-    """The clips of some videos of one task.
+def iter_task_clips(
+    store: Store, task: str, videos: list[str], model_id: str, columns: list[str] | None = None
+) -> Iterator[pa.Table]:
+    """The clips of some videos of one task, an object at a time: one, but of a long video.
 
     Args:
         store: the tables.
@@ -210,9 +263,11 @@ def read_clips(store: Store, task: str, videos: list[str], model_id: str, column
     Raises:
         StorageError: the clips object is missing, or of another model.
     """
-    table = read_parquet(store, f"{CLIPS_DIR}/{task}.parquet", columns)
-    found = (table.schema.metadata or {}).get(b"model_id", b"").decode()
-    if found != model_id:
-        name = store.path(f"{CLIPS_DIR}/{task}.parquet")
-        raise StorageError(f"{name} is of model {found!r}, the tables are of {model_id!r}: mixed tables")
-    return table.filter(pc.is_in(table["video_id"], pa.array(videos)))
+    for name in clips_names(task, clip_objects(read_commit(store, task))):
+        table = read_parquet(store, name, columns)
+        found = (table.schema.metadata or {}).get(b"model_id", b"").decode()
+        if found != model_id:
+            raise StorageError(
+                f"{store.path(name)} is of model {found!r}, the tables are of {model_id!r}: mixed tables"
+            )
+        yield table.filter(pc.is_in(table["video_id"], pa.array(videos)))

@@ -3,7 +3,9 @@
 TABLES/extract.json                 what wrote these tables: model, sampler, clip rule (see `TablesInfo`)
 TABLES/plan/part-NNNNN.parquet      one row a source, append only; a later part supersedes a row of the same video_id
 TABLES/clips/<task_id>.parquet      one row a clip
+TABLES/clips/<task_id>.1-of-3.parquet  likewise, of a video whose clips are more than a worker is to hold
 TABLES/videos/<task_id>.parquet     one row a source; written last, it IS the commit of the task
+TABLES/parts/                       how such a video is cut, and which parts are done; gone with its commit
 """
 
 import json
@@ -15,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 PLAN_DIR: Final = "plan"
 CLIPS_DIR: Final = "clips"
 VIDEOS_DIR: Final = "videos"
+PARTS_DIR: Final = "parts"
 TABLES_INFO: Final = "extract.json"
 
 DONE: Final = "done"
@@ -86,8 +89,11 @@ VIDEOS_SCHEMA: Final = pa.schema(
         pa.field("attempt", pa.int32(), nullable=False),
         pa.field("decode_s", pa.float64(), nullable=False),
         pa.field("metadata", pa.string(), nullable=False),
+        pa.field("clip_objects", pa.int32()),  # objects that hold the clips of the task; null (older tables) is 1
     ]
 )
+# Columns that tables of older releases do not have.
+NEWER_COLUMNS: Final = ("clip_objects",)
 
 
 class TokenShape(BaseModel):

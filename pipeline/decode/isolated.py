@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.decode.child import WORKER_COMMAND, Child, ChildDiedError, ChildSilentError, ChildTooBigError
 from pipeline.decode.choose import DECORD
-from pipeline.decode.records import DecodedClip, DecodedVideo, Job
+from pipeline.decode.records import ClipRange, DecodedClip, DecodedVideo, Job, TooManyClipsError
 from pipeline.sampling import check_rule
 from schemas.errors import BadVideoError
 
@@ -34,8 +34,9 @@ class IsolatedDecoder:
     Any thread may call; calls run one after the other. Each open decoder holds one idle process of some 60 MB.
 
     Args:
-        timeout_s: wall time for one file, from request to last byte; not the wait for a free child or its start.
-        cpu_s: processor time for one file, over all threads; four times the wall time if not given.
+        timeout_s: wall time for one file, from request to last byte; not the wait for a free child or its start. It
+            begins anew with each sign of life, see `pipeline.decode.progress`.
+        cpu_s: processor time for one file, over all threads, likewise; four times the wall time if not given.
         memory_bytes: resident memory of the child at any time; 8K pictures of a deep codec fit in 2 GiB.
         max_answer_bytes: limit on all pictures of one file together; the caller's memory holds them all. The
             child's holds one clip, or what decord gives at once (see `choose.DECORD_BYTES`).
@@ -94,7 +95,15 @@ class IsolatedDecoder:
             self._ready_child()
 
     def decode(
-        self, path: str, rule: str, num_frames: int, size: int, interpolation: str, *, fast: bool = False
+        self,
+        path: str,
+        rule: str,
+        num_frames: int,
+        size: int,
+        interpolation: str,
+        *,
+        fast: bool = False,
+        part: ClipRange | None = None,
     ) -> DecodedVideo:
         """Decode one local file.
 
@@ -105,8 +114,10 @@ class IsolatedDecoder:
             size: side of the square pictures.
             interpolation: 'bicubic' or 'bilinear'.
             fast: near key frames instead of the exact ones, and pictures that may drift a little.
+            part: the clips that are wanted; None for all.
 
         Raises:
+            TooManyClipsError: all clips together are above `max_answer_bytes`; ask for some at a time.
             BadVideoError: the file cannot be used; reason "timeout", "cpu", "memory" or "crash" where it
                 took the child along.
             ConfigError: no such rule.
@@ -123,6 +134,7 @@ class IsolatedDecoder:
             max_answer_bytes=self._max_answer_bytes,
             clip_bytes=self._clip_bytes,
             memory_bytes=self._limits.memory_bytes,
+            **({} if part is None else vars(part)),
         )
         with self._lock:
             try:
@@ -239,7 +251,9 @@ class _Exchange:
                 self.accepted = True
                 if header["kind"] == "accepted":
                     continue
-                if header["kind"] == "decoder":
+                if header["kind"] == "alive":
+                    end = self._end = time.monotonic() + self._limits.wall_s
+                elif header["kind"] == "decoder":
                     self.in_decord = header["decoder"] == DECORD
                     # decord gets half of what is left, so that PyAV has a chance when it hangs.
                     end = (self._end + time.monotonic()) / 2 if self.in_decord else self._end
@@ -266,6 +280,8 @@ class _Exchange:
 
     def _last(self, header: dict[str, Any]) -> DecodedVideo:
         self.rss_bytes = header["rss_bytes"]
+        if header["kind"] == "bad" and "clips" in header:
+            raise TooManyClipsError(header["detail"], int(header["clips"]), header["edges"])
         if header["kind"] == "bad":
             raise BadVideoError(header["reason"], header["detail"])
         if header["kind"] != "done":

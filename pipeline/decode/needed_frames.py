@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import av
 
+from pipeline.decode.progress import SILENT, Alive, with_signs
 from pipeline.decode.records import Probe
 from pipeline.decode.source import open_container, video_stream
 
@@ -26,7 +27,7 @@ class DamagedError(Exception):
 
 
 def needed_frames(
-    path: str, probe: Probe, wanted: Sequence[int], *, start: int = 0, fast: bool = False
+    path: str, probe: Probe, wanted: Sequence[int], *, start: int = 0, fast: bool = False, alive: Alive = SILENT
 ) -> Iterator[tuple[int, Any]]:
     """The wanted frames, each with its position, in presentation order.
 
@@ -36,6 +37,7 @@ def needed_frames(
         wanted: positions in presentation order, rising, each once.
         start: position of a clean key frame to begin at; 0 begins with the file, without a seek.
         fast: blocks are not smoothed and arithmetic is not exact, so pictures drift a little from the true ones.
+        alive: called once in a while, see `pipeline.decode.progress`.
 
     Raises:
         DamagedError: a packet or a wanted frame is broken, or a wanted frame does not come.
@@ -48,7 +50,7 @@ def needed_frames(
         if start:
             container.seek(probe.pts[start], stream=stream)
         try:
-            for frame in _decoded(container, stream, _Needs(probe, wanted, start)):
+            for frame in with_signs(_decoded(container, stream, _Needs(probe, wanted, start)), alive):
                 position = position_of.pop(frame.pts, None)
                 if position is not None:
                     yield position, _whole(frame)

@@ -13,6 +13,7 @@ import av
 from pipeline.decode.key_frames import is_clean_key
 from pipeline.decode.memory import check_pixels, check_size
 from pipeline.decode.picture import shown_size, turn_of
+from pipeline.decode.progress import PACKETS_A_SIGN, SILENT, Alive, with_signs
 from pipeline.decode.records import Probe
 from pipeline.decode.source import check_file, moving_streams, open_container, video_stream
 from schemas.errors import BadVideoError
@@ -45,12 +46,13 @@ class _Scan:
     error: str = ""
 
 
-def probe(path: str, memory_bytes: int = 0) -> Probe:
+def probe(path: str, memory_bytes: int = 0, alive: Alive = SILENT) -> Probe:
     """Look at a file without decoding more than its first picture, and not that if it cannot fit.
 
     Args:
         path: a local file.
         memory_bytes: what decoding may hold; 0 for no limit.
+        alive: called once in a while, see `pipeline.decode.progress`.
 
     Raises:
         BadVideoError: missing, not_a_file, unreadable, empty, not_a_video, no_video_stream, no_frames, too_large,
@@ -61,7 +63,7 @@ def probe(path: str, memory_bytes: int = 0) -> Probe:
         num_streams = len(moving_streams(container))
         stream = video_stream(container)
         check_size(stream.codec_context, memory_bytes)
-        scan = _scan(container, stream)
+        scan = _scan(container, stream, alive)
         if not scan.num_packets:
             raise BadVideoError("no_frames", f"{container.format.name}: a video stream without a packet{_why(scan)}")
         return _facts(container, stream, scan, num_streams)
@@ -71,11 +73,11 @@ def _why(scan: _Scan) -> str:
     return f" ({scan.error})" if scan.error else ""
 
 
-def _scan(container: Any, stream: Any) -> _Scan:
+def _scan(container: Any, stream: Any, alive: Alive) -> _Scan:
     scan = _Scan()
     tries = 0
     try:
-        for packet in container.demux():
+        for packet in with_signs(container.demux(), alive, PACKETS_A_SIGN):
             ours = packet.stream_index == stream.index
             if ours and scan.first_picture is None and tries < _FIRST_PICTURE_TRIES:
                 # Also with the empty packet at the end: it makes a decoder give out what it still holds.

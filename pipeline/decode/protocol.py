@@ -4,8 +4,10 @@ Owner to child: a Job. Child to owner, in this order:
     {"kind": "ready"}                                once, when the process can work
     {"kind": "accepted"}                             the request is read; no file has been touched yet
     {"kind": "decoder", "decoder": NAME}             NAME is about to decode; decord first, if at all
+    {"kind": "alive"}                                again a stretch of the file is behind: its time begins anew
     {"kind": "clip", "start_s", "end_s", "frame_times_s", "shape", "num_bytes"} + the frames
     {"kind": "done", "facts": {...}, "rss_bytes"}    or {"kind": "bad", "reason", "detail", "rss_bytes"}
+                                                     the latter with "clips" and "edges" for too many clips at once
 """
 
 import json
@@ -14,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 _LENGTH = struct.Struct("<I")
-MAX_HEADER_BYTES = 1 << 20
+MAX_HEADER_BYTES = 4 << 20  # the scenes of a day
 
 
 def send(stream: BinaryIO, header: dict[str, Any], payload: bytes | memoryview = b"") -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from pipeline.decode.choose import may_leave_out
 from pipeline.decode.needed_frames import DamagedError, needed_frames
 from pipeline.decode.picture import resized, upright
+from pipeline.decode.progress import SILENT, Alive, with_signs
 from pipeline.decode.records import Picture, Probe
 from pipeline.decode.source import open_container, video_stream
 from schemas.errors import BadVideoError
@@ -80,7 +81,7 @@ class _Tally:
 
 
 def pyav_pictures(
-    path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter, *, fast_size: int = 0
+    path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter, *, fast_size: int = 0, alive: Alive = SILENT
 ) -> Iterator[Picture]:
     """Decode the wanted frames in presentation order, leaving out frames that they do not depend on where it can.
 
@@ -91,6 +92,7 @@ def pyav_pictures(
         fitter: from an upright RGB picture to uint8 (size, size, 3).
         fast_size: not 0 asks for `fast` in `needed_frames`, and for pictures that the colour conversion itself brings
             to that short side. Files of which nothing can be left out are decoded as ever.
+        alive: called once in a while, see `pipeline.decode.progress`.
 
     Yields:
         The frames that decode whole; broken ones are left out.
@@ -101,13 +103,13 @@ def pyav_pictures(
     given = -1
     if may_leave_out(probe):
         try:
-            for picture in _needed_pictures(path, probe, wanted, fitter, fast_size):
+            for picture in _needed_pictures(path, probe, wanted, fitter, fast_size, alive):
                 given = picture.index
                 yield picture
             return
         except DamagedError:
             pass  # how much is lost is counted over all frames
-    for picture in _all_pictures(path, probe, wanted, fitter):
+    for picture in _all_pictures(path, probe, wanted, fitter, alive):
         if picture.index > given:
             yield picture
 
@@ -117,21 +119,22 @@ def _seekable(probe: Probe) -> bool:
 
 
 def _needed_pictures(
-    path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter, fast_size: int
+    path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter, fast_size: int, alive: Alive
 ) -> Iterator[Picture]:
     for run in plan_runs(probe.key_frames if _seekable(probe) else [], wanted):
-        for position, frame in needed_frames(path, probe, run.wanted, start=run.start, fast=bool(fast_size)):
+        frames = needed_frames(path, probe, run.wanted, start=run.start, fast=bool(fast_size), alive=alive)
+        for position, frame in frames:
             _check_size(frame, probe)
             image = _image(frame, resized((probe.width, probe.height), fast_size, probe.turn) if fast_size else None)
             yield Picture(position, fitter(upright(image, probe.turn)))
 
 
-def _all_pictures(path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter) -> Iterator[Picture]:
+def _all_pictures(path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter, alive: Alive) -> Iterator[Picture]:
     """The same by decoding every frame, and counting those that are lost."""
     tally = _Tally()
     for run in plan_runs(probe.key_frames if _seekable(probe) else [], wanted):
         due, last = set(run.wanted), run.wanted[-1]
-        frames, begin = _frames_of_run(path, probe, run)
+        frames, begin = _frames_of_run(path, probe, run, alive)
         tally.due += last + 1 - begin
         for position, frame in frames:
             _check_size(frame, probe)
@@ -143,13 +146,13 @@ def _all_pictures(path: str, probe: Probe, wanted: Sequence[int], fitter: Fitter
         tally.check()
 
 
-def decoded_frames(path: str, probe: Probe) -> Iterator[tuple[int, Any]]:
+def decoded_frames(path: str, probe: Probe, alive: Alive = SILENT) -> Iterator[tuple[int, Any]]:
     """Every frame that decodes, with its position, in presentation order; one is held at a time.
 
     Raises:
         BadVideoError: size_change.
     """
-    for position, frame in _decode(path, probe, 0):
+    for position, frame in _decode(path, probe, 0, alive):
         if 0 <= position < probe.num_frames:
             _check_size(frame, probe)
             yield position, frame
@@ -162,25 +165,25 @@ def _image(frame: Any, size: tuple[int, int] | None = None) -> Image.Image:
     return image
 
 
-def _frames_of_run(path: str, probe: Probe, run: Run) -> tuple[Iterator[tuple[int, Any]], int]:
+def _frames_of_run(path: str, probe: Probe, run: Run, alive: Alive) -> tuple[Iterator[tuple[int, Any]], int]:
     """Decoded frames with their positions, and the position of the first that is due."""
     if run.start:
-        frames = _decode(path, probe, run.start)
+        frames = _decode(path, probe, run.start, alive)
         first = next(frames, None)
         if first is not None and first[0] == run.start:
             return itertools.chain([first], frames), run.start
         # The key frame was none, or the container's index lies: read in order rather than lose frames.
-    return _decode(path, probe, 0), 0
+    return _decode(path, probe, 0, alive), 0
 
 
-def _decode(path: str, probe: Probe, start: int) -> Iterator[tuple[int, Any]]:
+def _decode(path: str, probe: Probe, start: int, alive: Alive) -> Iterator[tuple[int, Any]]:
     """Frames in presentation order with their positions, from a key frame on."""
     count = 0
     with open_container(path) as container:
         stream = video_stream(container)
         if start:
             container.seek(probe.pts[start], stream=stream)
-        for frame in _decoded(container, stream):
+        for frame in with_signs(_decoded(container, stream), alive):
             position = _position(probe.pts, frame.pts) if probe.pts else count
             count += 1  # a packet that fails still was a frame
             if frame is not _BROKEN and position >= start:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from schemas.errors import BadVideoError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
@@ -58,6 +60,33 @@ class Job:
     memory_bytes: int = 0  # what the process may hold; 0 for no limit
     fast: bool = False  # near key frames instead of the exact ones, and pictures that may drift a little
     avoid_decord: str = ""  # why not to use decord; "" to let the probe decide
+    first: int = 0  # of the clips that the rule gives, the first that is wanted
+    last: int = 0  # the clip behind the last that is wanted; 0 for all of them
+    edges: Sequence[float] | None = None  # where the wanted clips begin, and the last one ends, if the rule is slow
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRange:
+    """Some consecutive clips of a file, as a `Job` names them."""
+
+    first: int
+    last: int
+    edges: tuple[float, ...] | None = None
+
+
+class TooManyClipsError(BadVideoError):
+    """All clips of a file together are above the limit on an answer, and each of them is below it.
+
+    Args:
+        detail: the figures.
+        clips: how many the rule gives.
+        edges: where they begin, and the last one ends, in seconds; None where the rule tells it at once.
+    """
+
+    def __init__(self, detail: str, clips: int, edges: Sequence[float] | None) -> None:
+        super().__init__("too_large", detail)
+        self.clips = clips
+        self.edges = None if edges is None else list(edges)
 
 
 @dataclass(frozen=True)

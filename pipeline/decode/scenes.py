@@ -7,6 +7,7 @@ presentation order; a cut is told by the frame's own time, also where the rate v
 import logging
 from typing import Any, Final
 
+from pipeline.decode.progress import SILENT, Alive
 from pipeline.decode.pyav_frames import decoded_frames
 from pipeline.decode.records import Probe
 
@@ -14,19 +15,20 @@ from pipeline.decode.records import Probe
 _WIDTH: Final = 256
 
 
-def scene_starts(path: str, probe: Probe, threshold: float) -> list[float]:
+def scene_starts(path: str, probe: Probe, threshold: float, alive: Alive = SILENT) -> list[float]:
     """Times in seconds at which a picture differs from the one before it by more than the threshold, rising.
 
     Args:
         path: a local file.
         probe: what it is.
         threshold: mean change of hue, saturation and lightness, 0 to 255; 27 is PySceneDetect's own.
+        alive: called once in a while, see `pipeline.decode.progress`.
     """
     detector, timecode = _detector(threshold)
     width = min(_WIDTH, probe.stored_width)
     height = max(1, round(probe.stored_height * width / probe.stored_width))
     starts = []
-    for position, frame in decoded_frames(path, probe):
+    for position, frame in decoded_frames(path, probe, alive):
         if frame.is_corrupt:
             continue
         small = frame.reformat(width=width, height=height, format="bgr24", interpolation="AREA").to_ndarray()

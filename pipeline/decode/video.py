@@ -6,6 +6,7 @@ This runs inside the process that calls it. A file may make a decoder hang or cr
 
 import bisect
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,9 @@ from pipeline.decode.choose import DECORD, PYAV, choose_decoder
 from pipeline.decode.decord_frames import DecordUnfitError, decord_pictures
 from pipeline.decode.picture import fit
 from pipeline.decode.probe import probe
+from pipeline.decode.progress import SILENT, Alive
 from pipeline.decode.pyav_frames import MAX_BROKEN_SHARE, pyav_pictures
-from pipeline.decode.records import DecodedClip, Facts, Job, Picture, Probe
+from pipeline.decode.records import DecodedClip, Facts, Job, Picture, Probe, TooManyClipsError
 from pipeline.decode.scenes import scene_starts
 from pipeline.sampling import (
     clip_spans,
@@ -30,6 +32,10 @@ from pipeline.sampling import (
 )
 from schemas.errors import BadVideoError
 
+_CLIPS_A_FRAME = 1000
+# The last file that was probed for a part of it: the other parts are asked for one after the other.
+_probed: dict[tuple[object, ...], Probe] = {}
+
 
 @dataclass(frozen=True)
 class _Plan:
@@ -40,24 +46,28 @@ class _Plan:
     indices: tuple[int, ...]
 
 
-def decode_clips(job: Job, announce: Callable[[str], None] = lambda _: None) -> Iterator[DecodedClip | Facts]:
+def decode_clips(
+    job: Job, announce: Callable[[str], None] = lambda _: None, alive: Alive = SILENT
+) -> Iterator[DecodedClip | Facts]:
     """Decode a file clip by clip; memory holds one clip, or all pictures of a batch that decord gives.
 
     Args:
         job: what is asked.
         announce: called with a decoder's name just before it is used.
+        alive: called once in a while, see `pipeline.decode.progress`.
 
     Yields:
         The clips in order of time, then once the facts.
 
     Raises:
+        TooManyClipsError: together they are above the limit; `Job.first` and `Job.last` ask for some of them.
         BadVideoError: the file cannot be used; clips given before are void.
     """
-    seen = probe(job.path, job.memory_bytes)
+    seen = _probe(job, alive)
     _check_whole(seen)
-    plans = _plan(seen, job)
+    plans = _plan(seen, job, alive)
     wanted = [index for plan in plans for index in plan.indices]
-    avoid = job.avoid_decord or ("fast sampling" if job.fast else "")
+    avoid = job.avoid_decord or ("fast sampling" if job.fast else "") or ("a part of a file" if job.last else "")
     decoder, why = (PYAV, avoid) if avoid else choose_decoder(seen, len(wanted))
 
     def fitter(image: Any) -> np.ndarray:
@@ -72,7 +82,8 @@ def decode_clips(job: Job, announce: Callable[[str], None] = lambda _: None) -> 
             decoder, why = PYAV, str(error)
     if decoder == PYAV:
         announce(PYAV)
-        pictures = pyav_pictures(job.path, seen, wanted, fitter, fast_size=job.size if job.fast else 0)
+        size = job.size if job.fast else 0
+        pictures = pyav_pictures(job.path, seen, wanted, fitter, fast_size=size, alive=alive)
     num_given = 0
     for clip in _clips(seen, plans, pictures):
         num_given += len(clip.frame_times_s)
@@ -90,24 +101,53 @@ def _check_whole(seen: Probe) -> None:
         raise BadVideoError("degraded", f"the file is cut or has holes: it {figures}")
 
 
-def _plan(seen: Probe, job: Job) -> list[_Plan]:
-    """The clips that show a frame, within the limit on what they would weigh."""
-    threshold = scene_threshold(job.rule)
-    if threshold is not None:
-        spans = scene_spans(seen.duration_s, scene_starts(job.path, seen, threshold))
-    count = count_clips(seen.duration_s, job.rule) if threshold is None else len(spans)
-    needed = min(count * job.num_frames, seen.num_frames) * job.size * job.size * 3 + count * job.clip_bytes
-    if needed > job.max_answer_bytes or count > max(seen.num_frames, 1) * 1000:
-        raise BadVideoError(
-            "too_large",
-            f"{count} clips of {job.num_frames} frames would take {needed} bytes, above {job.max_answer_bytes}",
-        )
+def _probe(job: Job, alive: Alive) -> Probe:
+    if not job.last:
+        return probe(job.path, job.memory_bytes, alive)
+    info = os.stat(job.path)
+    key = (job.path, info.st_ino, info.st_size, info.st_mtime_ns, job.memory_bytes)
+    if key not in _probed:
+        _probed.clear()
+        _probed[key] = probe(job.path, job.memory_bytes, alive)
+    return _probed[key]
+
+
+def _plan(seen: Probe, job: Job, alive: Alive) -> list[_Plan]:
+    """The wanted clips that show a frame, within the limit on what they would weigh."""
     plans = []
-    for start_s, end_s in clip_spans(seen.duration_s, job.rule) if threshold is None else spans:
+    for start_s, end_s in _spans(seen, job, alive):
         span = frames_in_span(seen.times_s, start_s, end_s)
         if span:
             plans.append(_Plan(start_s, end_s, _indices(seen, job, span)))
     return plans
+
+
+def _spans(seen: Probe, job: Job, alive: Alive) -> list[tuple[float, float]]:
+    """Begin and end of the wanted clips."""
+    if job.edges:
+        return list(itertools.pairwise(job.edges))
+    threshold = scene_threshold(job.rule)
+    if threshold is not None:
+        spans = scene_spans(seen.duration_s, scene_starts(job.path, seen, threshold, alive))
+        _check_room(seen, job, len(spans), [0.0, *(end_s for _, end_s in spans)])
+        return spans
+    # Counted before they are made: a header may promise years.
+    _check_room(seen, job, job.last - job.first if job.last else count_clips(seen.duration_s, job.rule), None)
+    spans = clip_spans(seen.duration_s, job.rule)
+    return spans[job.first : job.last] if job.last else spans
+
+
+def _check_room(seen: Probe, job: Job, count: int, edges: list[float] | None) -> None:
+    """Refuse more clips than the answer may hold."""
+    picture = job.size * job.size * 3
+    needed = min(count * job.num_frames, seen.num_frames) * picture + count * job.clip_bytes
+    if needed <= job.max_answer_bytes and count <= max(seen.num_frames, 1) * _CLIPS_A_FRAME:
+        return
+    says = f"{count} clips of {job.num_frames} frames would take {needed} bytes, above {job.max_answer_bytes}"
+    one = min(job.num_frames, seen.num_frames) * picture + job.clip_bytes
+    if job.last or one > job.max_answer_bytes or count > max(seen.num_frames, 1) * _CLIPS_A_FRAME:
+        raise BadVideoError("too_large", says)
+    raise TooManyClipsError(says, count, edges)
 
 
 def _indices(seen: Probe, job: Job, span: range) -> tuple[int, ...]:

@@ -13,12 +13,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.decode.protocol import receive, send
-from pipeline.decode.records import DecodedClip, Job
+from pipeline.decode.records import DecodedClip, Facts, Job, TooManyClipsError
 from pipeline.decode.video import decode_clips
 from schemas.errors import BadVideoError
 
@@ -31,7 +31,7 @@ _SPARE_DATA = 256 << 20
 
 def main() -> None:
     """Decode clips until stdin ends."""
-    serve(_decode)
+    serve(lambda header, answers: _answer(Job(**header["job"]), answers, header["cpu_s"]))
 
 
 def serve(work: Callable[[dict[str, Any], BinaryIO], None]) -> None:
@@ -50,11 +50,6 @@ def serve(work: Callable[[dict[str, Any], BinaryIO], None]) -> None:
         send(answers, {"kind": "accepted"})
         _limit_memory(header["memory_bytes"])
         work(header, answers)
-
-
-def _decode(header: dict[str, Any], answers: BinaryIO) -> None:
-    limit_cpu(header["cpu_s"])
-    _answer(Job(**header["job"]), answers)
 
 
 def _take_over_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -108,15 +103,28 @@ def _limit_memory(memory_bytes: int) -> None:
     _limit(resource.RLIMIT_DATA, memory_bytes + _SPARE_DATA)
 
 
-def _answer(job: Job, answers: BinaryIO) -> None:
+def _parts(job: Job, answers: BinaryIO, cpu_s: float) -> Iterator[DecodedClip | Facts]:
+    def announce(name: str) -> None:
+        send(answers, {"kind": "decoder", "decoder": name})
+
+    def alive() -> None:
+        limit_cpu(cpu_s)
+        send(answers, {"kind": "alive"})
+
+    limit_cpu(cpu_s)
+    return decode_clips(job, announce, alive)
+
+
+def _answer(job: Job, answers: BinaryIO, cpu_s: float) -> None:
     try:
-        for part in decode_clips(job, lambda name: send(answers, {"kind": "decoder", "decoder": name})):
+        for part in _parts(job, answers, cpu_s):
             if isinstance(part, DecodedClip):
                 _send_clip(answers, part)
             else:
                 send(answers, {"kind": "done", "facts": dataclasses.asdict(part), "rss_bytes": rss_bytes()})
     except BadVideoError as error:
-        _send_bad(answers, error.reason, error.detail)
+        cut = {"clips": error.clips, "edges": error.edges} if isinstance(error, TooManyClipsError) else {}
+        _send_bad(answers, error.reason, error.detail, **cut)
     except MemoryError:
         _send_bad(answers, "memory", "an allocation failed: decoding needs more memory than a decoder may use")
     except BrokenPipeError:
@@ -131,8 +139,8 @@ def _send_clip(answers: BinaryIO, clip: DecodedClip) -> None:
     send(answers, header, clip.frames_NHWC.tobytes())
 
 
-def _send_bad(answers: BinaryIO, reason: str, detail: str) -> None:
-    send(answers, {"kind": "bad", "reason": reason, "detail": detail, "rss_bytes": rss_bytes()})
+def _send_bad(answers: BinaryIO, reason: str, detail: str, **more: Any) -> None:
+    send(answers, {"kind": "bad", "reason": reason, "detail": detail, "rss_bytes": rss_bytes()} | more)
 
 
 def rss_bytes() -> int:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline.index.milvus_rows import frame_rows
 from pipeline.storage import Store
-from pipeline.tables import current_videos, read_clips
+from pipeline.tables import current_videos, iter_task_clips
 from schemas.tables import TablesInfo
 
 # From so many objects of the tables at least, where there are as many: clips of one task may be alike.
@@ -50,8 +50,10 @@ def draw_sample(tables: Store, info: TablesInfo, count: int) -> RecallSample:
     share = -(-count // min(_TASKS, len(tasks)))
     drawn: list[pa.Table] = []
     wanted = count
-    for task in tasks:
-        table = read_clips(tables, task, videos[task], info.model_id, list(_COLUMNS))
+    objects = (
+        table for task in tasks for table in iter_task_clips(tables, task, videos[task], info.model_id, list(_COLUMNS))
+    )
+    for table in objects:
         rows = rng.sample(range(len(table)), min(share, wanted, len(table)))
         drawn.append(table.take(pa.array(rows, pa.int64())))
         wanted -= len(rows)

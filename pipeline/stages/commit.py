@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from pipeline.long_videos import commit_part
+from pipeline.stages.cut import Part
 from pipeline.stages.payload import TaskPayload, from_ipc
 from pipeline.storage import Store
 from pipeline.tables import write_parquet
@@ -18,14 +20,19 @@ _NO_NOTES: Final[dict[str, Any]] = {"reasons": {}, "slowest": []}
 
 
 def commit_task(store: Store, payload: TaskPayload) -> dict[str, int]:
-    """Write a task. Killed between the two writes it leaves clips that no reader trusts and a retry overwrites.
+    """Write a task, or a part of a long video.
+
+    Killed between the two writes it leaves clips that no reader trusts and a retry overwrites.
 
     Returns:
-        number of sources a status, and of clips.
+        number of sources a status, and of clips; of a part no source, since the video is committed with the last one.
 
     Raises:
         StorageError: nothing was committed.
     """
+    if part := Part.from_json(payload.part):
+        commit_part(store, payload, part)
+        return dict.fromkeys(STATUSES, 0) | {"clips": len(from_ipc(payload.clips))}
     videos, clips = from_ipc(payload.videos), from_ipc(payload.clips)
     name = f"{payload.task_id}.parquet"
     store.write(f"{CLIPS_DIR}/{name}", write_parquet(clips))
@@ -53,20 +60,21 @@ def commit_batch(batch: dict[str, Any], tables: str) -> dict[str, Any]:
         tables: the root of the tables.
 
     Returns:
-        one row: task_id, error, split, done, filtered, quarantined, clips; busy_s as in the payload, and notes (JSON:
-        counts by reason, and the sources that took longest to decode), for the account of the run.
+        one row: task_id, error, split, cut, part, done, filtered, quarantined, clips; busy_s as in the payload, and
+        notes (JSON: counts by reason, and the sources that took longest to decode), for the account of the run.
     """
     start = time.perf_counter()
     payload = TaskPayload.of_batch(batch)
     counts = dict.fromkeys((*STATUSES, "clips"), 0)
     error, notes = payload.error, _NO_NOTES
-    if not error and not payload.split:
+    if not payload.is_void:
         try:
             counts = commit_task(Store(tables), payload)
-            notes = run_notes(from_ipc(payload.videos).to_pylist())
+            notes = _NO_NOTES if payload.part else run_notes(from_ipc(payload.videos).to_pylist())
         except Exception as problem:  # noqa: BLE001  (said above)
             error = payload.failed("commit", problem).error
     payload = payload.timed("commit", time.perf_counter() - start)
-    row: dict[str, Any] = {"task_id": payload.task_id, "error": error, "split": payload.split} | counts
+    names = ("task_id", "split", "cut", "part")
+    row: dict[str, Any] = {name: getattr(payload, name) for name in names} | {"error": error} | counts
     row |= {"busy_s": payload.busy_s, "notes": json.dumps(notes)}
     return {name: np.array([value]) for name, value in row.items()}

@@ -2,17 +2,20 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.decode.isolated import IsolatedDecoder
-from pipeline.decode.records import DecodedVideo
+from pipeline.decode.records import DecodedVideo, TooManyClipsError
 from pipeline.sampling import require_detector
-from pipeline.stages.fetch import local_copy
+from pipeline.stages.cut import Cut, Part, clips_a_part
+from pipeline.stages.fetch import HeldCopy, local_copy
 from pipeline.stages.payload import DECODED_SCHEMA, TaskPayload, to_ipc
+from pipeline.storage import is_remote
 from schemas.errors import BadVideoError
 from schemas.ids import clip_id
 from schemas.tables import DONE, FILTERED, QUARANTINED, VIDEOS_SCHEMA
@@ -40,7 +43,7 @@ class DecodeSettings:
 def video_row(source: _Row, status: str, **facts: object) -> _Row:
     """A row of VIDEOS_SCHEMA for a planned source; columns not given stay null."""
     kept = ("video_id", "uri", "etag", "task_id", "size_bytes", "metadata", "attempt")
-    row: _Row = {"clip_count": 0, "decode_s": 0.0, "status": status}
+    row: _Row = {"clip_count": 0, "decode_s": 0.0, "status": status, "clip_objects": 1}
     return row | {name: source[name] for name in kept} | facts
 
 
@@ -70,6 +73,7 @@ class DecodeStage:
     def __init__(self, settings: DecodeSettings) -> None:
         require_detector(settings.clips)
         self._settings = settings
+        self._held = HeldCopy(settings.max_source_bytes)
         self._decoder = IsolatedDecoder(
             timeout_s=settings.timeout_s,
             cpu_s=settings.cpu_s,
@@ -79,23 +83,28 @@ class DecodeStage:
         )
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Decode the task of a one-row batch with columns task_id and sources (JSON)."""
-        payload = TaskPayload(task_id=str(batch["task_id"][0]))
+        """Decode the task of a one-row batch with columns task_id, sources (JSON), and part (`Part` as JSON)."""
+        payload = TaskPayload(task_id=str(batch["task_id"][0]), part=str(batch["part"][0]) if "part" in batch else "")
         start = time.perf_counter()
         try:
-            payload = self.run(payload.task_id, json.loads(str(batch["sources"][0])))
+            payload = self.run(payload.task_id, json.loads(str(batch["sources"][0])), payload.part)
         except Exception as error:  # noqa: BLE001  (an exception here would end the whole run)
             payload = payload.failed("decode", error)
         return payload.timed("decode", time.perf_counter() - start).to_batch()
 
-    def run(self, task: str, sources: Sequence[_Row]) -> TaskPayload:
-        """Decode all sources of a task; those of one that grows too large are to be planned one by one."""
+    def run(self, task: str, sources: Sequence[_Row], part: str = "") -> TaskPayload:
+        """Decode all sources of a task; those of one that grows too large are to be planned one by one, or in parts."""
         videos: list[_Row] = []
         held_bytes = 0
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, DECODED_SCHEMA) as writer:
             for source in sources:
-                row, found = self._one(source)
+                try:
+                    row, found = self._one(source, Part.from_json(part))
+                except TooManyClipsError as error:
+                    return TaskPayload(
+                        task_id=task, **({"split": True} if len(sources) > 1 else {"cut": self._cut(error)})
+                    )
                 videos.append(row)
                 held_bytes += sum(len(clip["frames_NHWC"]) + self._settings.clip_bytes for clip in found)
                 if held_bytes > self._settings.task_bytes and len(sources) > 1:
@@ -107,16 +116,25 @@ class DecodeStage:
             task_id=task,
             videos=to_ipc(pa.Table.from_pylist(videos, schema=VIDEOS_SCHEMA)),
             clips=sink.getvalue().to_pybytes(),
+            part=part,
         )
 
-    def _one(self, source: _Row) -> tuple[_Row, list[_Row]]:
+    def _cut(self, error: TooManyClipsError) -> str:
+        settings = self._settings
+        clip_bytes = settings.num_frames * settings.image_size**2 * 3 + settings.clip_bytes
+        edges = None if error.edges is None else tuple(error.edges)
+        return Cut.of(error.clips, clips_a_part(settings.task_bytes, clip_bytes), edges).to_json()
+
+    def _one(self, source: _Row, part: Part | None) -> tuple[_Row, list[_Row]]:
         if source["filter_reason"]:
             # A sidecar file is no loss; a video that no table can name is.
             status = QUARANTINED if source["filter_reason"] == "bad_name" else FILTERED
             return video_row(source, status, reason=source["filter_reason"], detail="not probed"), []
         start = time.perf_counter()
         try:
-            video = self._decode(source)
+            video = self._decode(source, part)
+        except TooManyClipsError:
+            raise
         except BadVideoError as error:
             spent = time.perf_counter() - start
             row = video_row(source, QUARANTINED, reason=error.reason, detail=error.detail, decode_s=spent)
@@ -131,9 +149,9 @@ class DecodeStage:
         )
         return row, clip_rows(source, video)
 
-    def _decode(self, source: _Row) -> DecodedVideo:
+    def _decode(self, source: _Row, part: Part | None) -> DecodedVideo:
         settings = self._settings
-        with local_copy(source["uri"], source["etag"], settings.max_source_bytes) as path:
+        with self._file(source, part) as path:
             return self._decoder.decode(
                 path,
                 rule=settings.clips,
@@ -141,10 +159,21 @@ class DecodeStage:
                 size=settings.image_size,
                 interpolation=settings.interpolation,
                 fast=settings.fast,
+                part=part.clips if part else None,
             )
+
+    @contextmanager
+    def _file(self, source: _Row, part: Part | None) -> Iterator[str]:
+        if part is not None and is_remote(source["uri"]):
+            yield self._held.path(source["uri"], source["etag"])
+            return
+        self._held.close()
+        with local_copy(source["uri"], source["etag"], self._settings.max_source_bytes) as path:
+            yield path
 
     def __del__(self) -> None:
         """End the decoder's child process with its actor."""
         decoder = getattr(self, "_decoder", None)
         if decoder is not None:
             decoder.close()
+            self._held.close()

@@ -116,7 +116,7 @@ class EncodeStage:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Encode the task of a one-row batch."""
         payload = TaskPayload.of_batch(batch)
-        if payload.error or payload.split:
+        if payload.is_void:
             return batch
         start = time.perf_counter()
         try:

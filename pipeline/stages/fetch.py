@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pipeline.sources import MISSING_ETAG, local_source, remote_source
@@ -61,3 +61,29 @@ def local_copy(uri: str, planned_etag: str, max_bytes: int) -> Iterator[str]:
         raise BadVideoError("missing", "no such object") from None
     except PermissionError as error:
         raise BadVideoError("unreadable", explain(error)) from None
+
+
+class HeldCopy:
+    """The file of one source, kept from call to call: the parts of a long video are asked for one after the other."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._stack = ExitStack()
+        self._held = ("", "", "")
+
+    def path(self, uri: str, planned_etag: str) -> str:
+        """A local path with the source's bytes, until another source is asked for.
+
+        Raises:
+            BadVideoError: as `local_copy`.
+            OSError: as `local_copy`.
+        """
+        if self._held[:2] != (uri, planned_etag):
+            self.close()
+            self._held = (uri, planned_etag, self._stack.enter_context(local_copy(uri, planned_etag, self._max_bytes)))
+        return self._held[2]
+
+    def close(self) -> None:
+        """Remove what was fetched."""
+        self._held = ("", "", "")
+        self._stack.close()

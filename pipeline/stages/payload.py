@@ -2,12 +2,13 @@
 
 Row: task_id (str), videos (VIDEOS_SCHEMA, IPC), clips (IPC; DECODED_SCHEMA before encoding, clips_schema after),
 error (str; not empty: the task is not committed, and a rerun tries it again), split (bool: the task's sources are too
-much together, and are to be planned again one by one),
+much together, and are to be planned again one by one), cut (`Cut` as JSON, not empty: the only source has too many
+clips for one worker, and is to be done in such parts), part (`Part` as JSON, not empty: this is such a part),
 busy_s (JSON: seconds that each stage has worked on it).
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -52,12 +53,19 @@ class TaskPayload:
     clips: bytes = b""
     error: str = ""
     split: bool = False
+    cut: str = ""
+    part: str = ""
     busy_s: str = "{}"
+
+    @property
+    def is_void(self) -> bool:
+        """Whether there is nothing to encode or to write: it failed, or is to be planned otherwise."""
+        return bool(self.error or self.split or self.cut)
 
     @classmethod
     def of_batch(cls, batch: dict[str, Any]) -> Self:
         """From a Ray Data batch of one row."""
-        return cls(**{name: batch[name][0] for name in ("task_id", "videos", "clips", "error", "split", "busy_s")})
+        return cls(**{field.name: batch[field.name][0] for field in fields(cls)})
 
     def to_batch(self) -> dict[str, Any]:
         """To a Ray Data batch of one row; object arrays keep bytes that end in zeros whole."""

@@ -14,6 +14,7 @@ class Findings:
         deleted: videos whose clips were deleted on request; kept where an index is to be compared with them.
         objects: clips and videos objects read.
         clips: rows of clips checked.
+        clip_objects: of the tasks whose clips are in more than one object.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -22,3 +23,4 @@ class Findings:
     deleted: set[str] = field(default_factory=set)
     objects: int = 0
     clips: int = 0
+    clip_objects: dict[str, int] = field(default_factory=dict)

@@ -33,7 +33,7 @@ def verify(config: VerifyConfig, progress: Progress = lambda done, total: None) 
     if tasks is not None:
         committed = committed_tasks(store)
         _check_tasks(store, list(tasks.values()), committed, info, found, progress)
-        found.orphans += orphans(store, tasks, committed)
+        found.orphans += orphans(store, tasks, committed, found.clip_objects)
     version = None
     if config.index and tasks is not None:
         # Not at the top: pymilvus takes a second to import, and tables alone do not need it.

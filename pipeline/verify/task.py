@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.storage import Store
+from pipeline.tables import clips_names
 from pipeline.verify.clip_rows import row_problems
 from pipeline.verify.report import Findings
 from schemas.errors import StorageError
 from schemas.tables import (
-    CLIPS_DIR,
     DELETED,
     DONE,
+    NEWER_COLUMNS,
     REASONS,
     STATUSES,
     VIDEOS_DIR,
@@ -65,7 +66,10 @@ def check_task(store: Store, task: PlannedTask, info: TablesInfo, found: Finding
         found.deleted.update(
             row["video_id"] for row in rows if row["reason"] == DELETED and row["video_id"] in task.current
         )
-    _check_clips(store, task, expected, info, found)
+    objects = max((row.get("clip_objects") or 1 for row in rows), default=1)
+    if objects > 1:
+        found.clip_objects[task.task_id] = objects
+    _check_clips(store, clips_names(task.task_id, objects), task, expected, info, found)
 
 
 def videos_problems(rows: list[_Row], task: PlannedTask) -> Iterator[str]:
@@ -83,6 +87,8 @@ def videos_problems(rows: list[_Row], task: PlannedTask) -> Iterator[str]:
         wrong = [name for name in ("uri", "etag", "attempt") if row[name] != planned[name]]
         yield from (f"{where}: {name} is {row[name]!r}, planned was {planned[name]!r}" for name in wrong)
         yield from (f"{where}: {text}" for text in _status_problems(row))
+        if (row.get("clip_objects") or 1) != 1 and len(rows) > 1:
+            yield f"{where}: it has {row['clip_objects']} objects of clips, which only a task of one source may have"
 
 
 def _status_problems(row: _Row) -> Iterator[str]:
@@ -96,11 +102,31 @@ def _status_problems(row: _Row) -> Iterator[str]:
         yield f"it is {status}, with reason {reason!r} and {clips} clips"
 
 
-def _check_clips(store: Store, task: PlannedTask, expected: dict[str, int], info: TablesInfo, found: Findings) -> None:
-    name = f"{CLIPS_DIR}/{task.task_id}.parquet"
-    found.objects += 1
+def _check_clips(
+    store: Store, names: list[str], task: PlannedTask, expected: dict[str, int], info: TablesInfo, found: Findings
+) -> None:
     clips_a_video: Counter[str] = Counter()
     seen: set[str] = set()
+    for name in names:
+        if not _check_object(store, name, task, expected, info, found, clips_a_video, seen):
+            return
+    for video, count in expected.items():
+        if clips_a_video[video] != count:
+            found.problems.append(f"{names[0]}: {clips_a_video[video]} clips of video {video}, its commit says {count}")
+
+
+def _check_object(
+    store: Store,
+    name: str,
+    task: PlannedTask,
+    expected: dict[str, int],
+    info: TablesInfo,
+    found: Findings,
+    clips_a_video: Counter[str],
+    seen: set[str],
+) -> bool:
+    """Check the rows of one object and count them; whether it can be read."""
+    found.objects += 1
     first = 0
     try:
         for batch in _batches(store, name, clips_schema(info.token_shape, info.model_id)):
@@ -113,12 +139,10 @@ def _check_clips(store: Store, task: PlannedTask, expected: dict[str, int], info
             first += len(ids)
     except _UnreadableError as error:
         found.problems.append(f"{name}: {error}")
-        return
+        return False
     finally:
         found.clips += first
-    for video, count in expected.items():
-        if clips_a_video[video] != count:
-            found.problems.append(f"{name}: {clips_a_video[video]} clips of video {video}, its commit says {count}")
+    return True
 
 
 def _id_problems(
@@ -160,11 +184,11 @@ def schema_difference(found: pa.Schema, expected: pa.Schema) -> str:
     >>> schema_difference(pa.schema([("a", pa.int32())]), pa.schema([("a", pa.int64())]))
     "column 'a' is int32, not int64"
     """
-    if found.names != expected.names:
+    if found.names != expected.names and found.names != [n for n in expected.names if n not in NEWER_COLUMNS]:
         missing = [name for name in expected.names if name not in found.names]
         extra = [name for name in found.names if name not in expected.names]
         return f"columns are missing ({missing}), too many ({extra}) or in another order"
-    for field in expected:
+    for field in (expected.field(name) for name in found.names):
         other = found.field(field.name)
         if other.type != field.type or other.nullable != field.nullable:
             kind, wanted = (f"{one.type}{' or null' if one.nullable else ''}" for one in (other, field))

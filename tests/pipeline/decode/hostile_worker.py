@@ -72,13 +72,13 @@ BEFORE = {
 IN_DECORD = {"hang_in_decord": hang, "segfault_in_decord": segfault}
 
 
-def hostile_clips(job, announce):
+def hostile_clips(job, announce, alive):
     deed = Path(job.path).stem
     BEFORE.get(deed, lambda: None)()
     if deed in IN_DECORD and not job.avoid_decord:
         announce("decord")
         IN_DECORD[deed]()
-    clips = real_clips(job, announce)
+    clips = real_clips(job, announce, alive)
     if deed == "clips_then_bad":
         yield next(clips)
         raise BadVideoError("decode_error", "half way")
@@ -100,7 +100,7 @@ ANSWERS = {
 }
 
 
-def hostile_answer(job, answers):
+def hostile_answer(job, answers, cpu_s):
     deed = Path(job.path).stem
     if deed in ANSWERS:
         answers.write(ANSWERS[deed])
@@ -114,7 +114,7 @@ def hostile_answer(job, answers):
     while deed == "drip":
         send(answers, {"kind": "decoder", "decoder": "pyav"})
         time.sleep(0.05)
-    real_answer(job, answers)
+    real_answer(job, answers, cpu_s)
     if deed == "die_idle":
         os._exit(0)
 

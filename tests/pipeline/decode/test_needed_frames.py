@@ -8,6 +8,7 @@ from pipeline.decode import pyav_frames
 from pipeline.decode.choose import may_leave_out
 from pipeline.decode.needed_frames import needed_frames
 from pipeline.decode.probe import probe
+from pipeline.decode.progress import SILENT
 from pipeline.decode.pyav_frames import pyav_pictures
 from pipeline.decode.records import DecodedClip, Job
 from pipeline.decode.video import decode_clips
@@ -30,7 +31,7 @@ fitter = np.asarray
 
 
 def all_pictures(path, wanted):
-    return list(pyav_frames._all_pictures(str(path), probe(str(path)), wanted, fitter))
+    return list(pyav_frames._all_pictures(str(path), probe(str(path)), wanted, fitter, SILENT))
 
 
 @pytest.mark.parametrize("name", FILES)
