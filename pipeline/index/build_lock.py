@@ -7,19 +7,14 @@ A local index is locked with flock, which ends with its process. An object store
 is renewed while the build lives, and one that was not renewed for ten minutes is taken over.
 """
 
-import contextlib
 import fcntl
-import json
-import os
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.lease import Terms, hold
 from pipeline.storage import Store
-from schemas.errors import ReelsiftError, StorageError
+from schemas.errors import StorageError
 
 LOCK_FILE = ".build.lock"
 LEASE = "build.lease.json"
@@ -27,7 +22,6 @@ _SWITCH_LOCK_FILE = ".switch.lock"
 _SWITCH_LEASE = "switch.lease.json"
 _BUILDING = "another build is writing {root}"
 _SWITCHING = "another publish, rollback or gc is under way in {root}"
-_RENEW_S = 60.0
 _LEASE_S = 600.0
 
 
@@ -38,8 +32,7 @@ def only_build(index: Store) -> Iterator[None]:
     Raises:
         StorageError: another build holds it.
     """
-    busy = _BUILDING.format(root=index.root)
-    with _lease(index, LEASE, busy) if index.is_remote else _file_lock(index, LOCK_FILE, busy):
+    with hold(index, _terms(LEASE, _BUILDING)) if index.is_remote else _file_lock(index, LOCK_FILE, _BUILDING):
         yield
 
 
@@ -50,9 +43,15 @@ def only_switch(index: Store) -> Iterator[None]:
     Raises:
         StorageError: another publish, rollback or gc holds it.
     """
-    busy = _SWITCHING.format(root=index.root)
-    with _lease(index, _SWITCH_LEASE, busy) if index.is_remote else _file_lock(index, _SWITCH_LOCK_FILE, busy):
+    remote = index.is_remote
+    with hold(index, _terms(_SWITCH_LEASE, _SWITCHING)) if remote else _file_lock(index, _SWITCH_LOCK_FILE, _SWITCHING):
         yield
+
+
+def _terms(name: str, busy: str) -> Terms:
+    # Two writers of one index would do harm, so what cannot be read is for a person to look at.
+    advice = f"wait until it has ended; if it was killed, remove {{path}} or wait {_LEASE_S / 60:.0f} minutes"
+    return Terms(name, busy, advice, renew_s=60.0, stale_s=_LEASE_S, replaces_garbage=False)
 
 
 @contextmanager
@@ -67,47 +66,5 @@ def _file_lock(index: Store, name: str, busy: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StorageError(f"{busy}: wait until it has ended") from None
+            raise StorageError(f"{busy.format(root=index.root)}: wait until it has ended") from None
         yield
-
-
-@contextmanager
-def _lease(index: Store, name: str, busy: str) -> Iterator[None]:
-    if not index.create(name, _claim()):
-        _refuse_if_alive(index, name, busy)
-        index.write(name, _claim())
-    stop = threading.Event()
-    renewal = threading.Thread(target=_renew, args=(index, name, stop), daemon=True)
-    renewal.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        renewal.join()
-        with contextlib.suppress(ReelsiftError):
-            index.delete(name)
-
-
-def _claim() -> bytes:
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "renewed": time.time()}).encode()
-
-
-def _refuse_if_alive(index: Store, name: str, busy: str) -> None:
-    try:
-        holder = json.loads(index.read(name))
-        host, pid, age_s = holder["host"], int(holder["pid"]), time.time() - float(holder["renewed"])
-    except (ValueError, KeyError, TypeError):
-        host, pid, age_s = "unknown", 0, 0.0
-    here_and_gone = host == socket.gethostname() and pid and not Path(f"/proc/{pid}").exists()
-    if age_s < _LEASE_S and not here_and_gone:
-        raise StorageError(
-            f"{busy} (host {host}, process {pid}): wait until it has ended; "
-            f"if it was killed, remove {index.path(name)} or wait {_LEASE_S / 60:.0f} minutes"
-        )
-
-
-def _renew(index: Store, name: str, stop: threading.Event) -> None:
-    while not stop.wait(_RENEW_S):
-        # A store that is away for a moment is no reason to stop; the writes of the build itself will tell.
-        with contextlib.suppress(ReelsiftError):
-            index.write(name, _claim())

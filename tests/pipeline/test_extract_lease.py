@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import subprocess
 import sys
 import time
@@ -7,7 +6,8 @@ import time
 import psutil
 import pytest
 
-from pipeline.extract_lease import LEASE, STALE_S, Holder, only_driver
+from pipeline.extract_lease import LEASE, STALE_S, TERMS, only_driver
+from pipeline.lease import Holder
 from pipeline.storage import Store
 from schemas.errors import StorageError
 
@@ -15,7 +15,7 @@ ELSEWHERE = Holder(host="node-7", boot_id="other", pid=41, started=5.0, since=1_
 
 
 def write(store, holder):
-    store.write(LEASE, json.dumps(dataclasses.asdict(holder)).encode())
+    store.write(LEASE, holder.to_bytes())
 
 
 def stored(store):
@@ -90,9 +90,8 @@ def test_it_works_in_an_object_store(s3_server, s3_env):
     assert not tables.exists(LEASE)
 
 
-def test_it_is_renewed_while_held(tables, monkeypatch):
-    monkeypatch.setattr("pipeline.extract_lease.RENEW_S", 0.01)
-    with only_driver(tables):
+def test_it_is_renewed_while_held(tables):
+    with only_driver(tables, dataclasses.replace(TERMS, renew_s=0.01)):
         first = stored(tables).renewed
         end = time.monotonic() + 30
         while stored(tables).renewed == first and time.monotonic() < end:
