@@ -32,3 +32,12 @@ def unite(coarse: Sequence[str], frames: Sequence[str], limit: int) -> list[str]
     """
     in_turn = (clip_id for pair in zip_longest(coarse, frames) for clip_id in pair if clip_id is not None)
     return list(islice(dict.fromkeys(in_turn), limit))
+
+
+def share(count: int, of_all: int, of_one: int) -> int:
+    """How many of its candidates a query gets scored, where only `count` of all queries' can be.
+
+    >>> share(30, 60, 20), share(60, 60, 20), share(0, 0, 0)
+    (10, 20, 0)
+    """
+    return of_one if count >= of_all else count * of_one // of_all

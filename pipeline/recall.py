@@ -4,14 +4,16 @@ While a version is updated or clips are deleted, Milvus may hold rows that the m
 frames of a clip that is gone. They are left out, and others are asked for in their place.
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
 
 from pipeline.candidates import unite
 from pipeline.index.frame_search import MAX_WINDOW
-from pipeline.index.hits import CoarseHit
-from pipeline.index.vector_store import VectorStore
+from pipeline.index.hits import CoarseHit, FrameHit
 from pipeline.ranking import EncodedQuery, coarse_order, elapsed_ms, now
 from schemas.manifest import VersionManifest
 from schemas.recall import RecallMode
@@ -37,8 +39,25 @@ class Recalled:
         return self.candidates + self.others
 
 
+class CandidateSource(Protocol):
+    """What stage 1 asks: a `VectorStore`, or one that has asked already."""
+
+    def search(
+        self, collection: str, queries_QD: np.ndarray, limit: int, search: Mapping[str, int], expression: str
+    ) -> list[list[CoarseHit]]:
+        """As `VectorStore.search`."""
+
+    def search_frames(
+        self, collection: str, text_D: np.ndarray, limit: int, search: Mapping[str, int], expression: str
+    ) -> list[FrameHit]:
+        """As `VectorStore.search_frames`."""
+
+    def look_up(self, collection: str, clip_ids: Sequence[str], query_D: np.ndarray) -> list[CoarseHit]:
+        """As `VectorStore.look_up`."""
+
+
 def recall(
-    vectors: VectorStore,
+    vectors: CandidateSource,
     manifest: VersionManifest,
     query: EncodedQuery,
     mode: RecallMode,
@@ -66,7 +85,9 @@ def recall(
 class _Recall:
     """One run of stage 1. `gone` is what it must leave out, as far as that is known."""
 
-    def __init__(self, vectors: VectorStore, manifest: VersionManifest, query: EncodedQuery, gone: set[str]) -> None:
+    def __init__(
+        self, vectors: CandidateSource, manifest: VersionManifest, query: EncodedQuery, gone: set[str]
+    ) -> None:
         self._vectors = vectors
         self._manifest = manifest
         self._query = query

@@ -13,7 +13,7 @@ from schemas.errors import IndexCorruptError
 from schemas.scoring import ScoringParams
 
 # Bounds the memory of a rerank: 64 clips of ViT-B/32 are 80 MB in float32, a recall depth of 1000 would be 1.2 GB.
-_RERANK_BLOCK = 64
+RERANK_BLOCK = 64
 
 
 def rerank(
@@ -48,7 +48,7 @@ def rerank(
     for block in _blocks(hits):
         start = now()
         records = fine.read([(hit.shard, hit.row) for hit in block], tier)
-        holes |= _holes(block, records)
+        holes |= holes_among(block, records)
         read_ms += elapsed_ms(start)
         if holes:
             continue
@@ -74,11 +74,11 @@ def warm_up(fine: FineStore, params: ScoringParams, dim: int) -> None:
 
 
 def _blocks(hits: Sequence[CoarseHit]) -> Iterator[Sequence[CoarseHit]]:
-    for start in range(0, len(hits), _RERANK_BLOCK):
-        yield hits[start : start + _RERANK_BLOCK]
+    for start in range(0, len(hits), RERANK_BLOCK):
+        yield hits[start : start + RERANK_BLOCK]
 
 
-def _holes(hits: Sequence[CoarseHit], records: FineRecords) -> set[str]:
+def holes_among(hits: Sequence[CoarseHit], records: FineRecords) -> set[str]:
     """Clips whose records were zeroed since they were found; any other record than their own is an error."""
     holes = set()
     for hit, found in zip(hits, records.clip_ids, strict=True):
@@ -97,7 +97,10 @@ def _score(
 ) -> tuple[list[float], list[float | None]]:
     coarse_B = np.array([hit.coarse_score for hit in hits], np.float32)
     score_B, best_B = score_pairs(Pairs.of_one(text_D, len(hits)), records.clips, coarse_B, params, threads)
-    best = best_B.tolist()
-    # With unmasked fusion (the reference profile) a padded frame may win, and it has no time.
-    best_s = [float(records.frame_times_BF[b, f]) if records.clips.mask_BF[b, f] else None for b, f in enumerate(best)]
+    best_s = [best_time(records, clip, frame) for clip, frame in enumerate(best_B.tolist())]
     return score_B.tolist(), best_s
+
+
+def best_time(records: FineRecords, clip: int, frame: int) -> float | None:
+    """The time of a frame; None for padding, which may win with unmasked fusion (the reference profile)."""
+    return float(records.frame_times_BF[clip, frame]) if records.clips.mask_BF[clip, frame] else None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Self
 
 from models.eercf import EercfModel
-from pipeline.both_stages import find
+from pipeline.both_stages import Stages
 from pipeline.index.filter_expression import filter_expression
 from pipeline.index.fine_store import FineStore
 from pipeline.index.vector_store import VectorStore
@@ -92,7 +92,7 @@ class Searcher:
         begin = start = now()
         encoded = replace(encode_query(self._model, query), expression=expression)
         encode_ms = elapsed_ms(start)
-        found, scored = find(self._vectors, self._fine, self.manifest, encoded, mode, k, recall_k)
+        found, scored = Stages(self._vectors, self._fine, self.manifest, mode, k, recall_k).find(encoded)
         return SearchResult(
             query=query,
             version=self.manifest.version,

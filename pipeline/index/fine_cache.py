@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,23 +45,30 @@ def cache_limit() -> int:
     return int(limit_gb * (1 << 30))
 
 
-def local_shards(version_store: Store, manifest: VersionManifest) -> list[Path]:
-    """Local paths of a version's shards, in order; those of a remote version are fetched first.
+def local_shards(version_store: Store, manifest: VersionManifest, wanted: Sequence[int] | None = None) -> list[Path]:
+    """Local paths of shards of a version, in order; those of a remote version are fetched first.
+
+    Args:
+        version_store: the folder of the version.
+        manifest: what the shards must be.
+        wanted: numbers of shards; None for all.
 
     Raises:
         ConfigError: REELSIFT_CACHE_GB is no number above 0.
         IndexCorruptError: what was fetched is not what the manifest says.
         StorageError: it cannot be fetched, it is larger than the cache may be, or the cache cannot be written.
     """
+    shards = manifest.shards if wanted is None else [manifest.shards[number] for number in wanted]
     if not version_store.is_remote:
         folder = Path(version_store.path(FINE_DIR))
-        return [folder / shard.name for shard in manifest.shards]
+        return [folder / shard.name for shard in shards]
     folder = cache_root() / "fine" / hashlib.sha256(version_store.root.encode()).hexdigest()[:24]
     try:
         with _only_one(folder), ThreadPoolExecutor(_FETCH_THREADS) as pool:
-            _make_room(folder, manifest.fine_bytes, cache_limit())
-            paths = list(pool.map(lambda shard: _fetch(version_store, shard, folder), manifest.shards))
-            _forget_others(folder, {path.parent.name for path in paths})
+            _make_room(folder, sum(shard.size_bytes for shard in shards), cache_limit())
+            paths = list(pool.map(lambda shard: _fetch(version_store, shard, folder), shards))
+            # Others on this machine may read the rest of the version.
+            _forget_others(folder, {_place(folder, shard).parent.name for shard in manifest.shards})
             return paths
     except OSError as error:
         raise StorageError(f"cannot write the cache {folder}: {error.strerror}; set {CACHE_VARIABLE}") from error
@@ -120,10 +127,14 @@ def _forget_others(folder: Path, wanted: set[str]) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _fetch(version_store: Store, shard: FineShard, folder: Path) -> Path:
+def _place(folder: Path, shard: FineShard) -> Path:
     # The checksum is part of the path: a version number that is used again, or a later revision, meets no old copy.
+    return folder / shard.sha256[:16] / shard.name
+
+
+def _fetch(version_store: Store, shard: FineShard, folder: Path) -> Path:
     # A name without "unchecked" is only given to what was checked.
-    path = folder / shard.sha256[:16] / shard.name
+    path = _place(folder, shard)
     if path.exists() and path.stat().st_size == shard.size_bytes:
         return path
     unchecked = path.with_name(f"{shard.name}.unchecked")

@@ -6,7 +6,7 @@ much of each record.
 
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -67,6 +67,7 @@ class FineStore:
     Args:
         version_store: the folder of the version; shards of a remote one are first copied to the local cache.
         manifest: what the shards must be.
+        only: numbers of the shards that are read here; None for all. There are no records in the others.
 
     Raises:
         IndexCorruptError: a shard is missing, too short or too long, or not the one that the manifest names, or its
@@ -74,24 +75,28 @@ class FineStore:
         StorageError: a remote shard cannot be fetched.
     """
 
-    def __init__(self, version_store: Store, manifest: VersionManifest) -> None:
+    def __init__(self, version_store: Store, manifest: VersionManifest, only: Container[int] | None = None) -> None:
+        kept = [number for number in range(len(manifest.shards)) if only is None or number in only]
         codec = codec_of(manifest.codec)
         self._codecs = {"all": codec, "frames": codec.frames_tier()}
         self._dtypes = {tier: part.record_dtype(manifest.token_shape) for tier, part in self._codecs.items()}
         self._dim = manifest.token_shape.dim
-        self._rows_S = np.array([shard.clips for shard in manifest.shards], np.int64)
+        self.has_patches = codec.patches is not None
+        self._rows_S = np.zeros(len(manifest.shards), np.int64)
+        self._file_S = np.full(len(manifest.shards), -1, np.int32)
         self._files: list[int] = []
-        self._paths = local_shards(version_store, manifest)
-        _allow_files(len(self._paths))
+        self._paths = dict(zip(kept, local_shards(version_store, manifest, kept), strict=True))
+        _allow_files(len(kept))
         try:
-            for number, (path, shard) in enumerate(zip(self._paths, manifest.shards, strict=True)):
+            for number in kept:
+                path, shard = self._paths[number], manifest.shards[number]
                 self._files.append(_open(path, shard))
                 head = os.pread(self._files[-1], HEADER_BYTES, 0)
                 check_header(head, manifest.token_shape, manifest.codec, number, str(path))
+                self._rows_S[number], self._file_S[number] = shard.clips, self._files[-1]
         except BaseException:
             self.close()
             raise
-        self._file_S = np.array(self._files, np.int32)
 
     def read(self, addresses: Sequence[tuple[int, int]], tier: Tier = "all") -> FineRecords:
         """The records at these (shard, row), in order.

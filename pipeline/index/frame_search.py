@@ -13,6 +13,15 @@ MAX_WINDOW: Final = 16_384
 _FIRST, _SPARE = 4, 1.5
 
 
+def first_window(limit: int) -> int:
+    """How many frames `group_by_clip` asks for first.
+
+    >>> first_window(50)
+    200
+    """
+    return min(_FIRST * limit, MAX_WINDOW)
+
+
 def group_by_clip(search: Callable[[int], list[FrameHit]], limit: int) -> list[FrameHit]:
     """The `limit` clips with the best frames, each with its best one, best first.
 
@@ -24,7 +33,7 @@ def group_by_clip(search: Callable[[int], list[FrameHit]], limit: int) -> list[F
         limit: how many clips, 1 or more. Fewer come when the collection holds fewer, or when the best 16,384
             frames belong to fewer: with 12 frames a clip, to at least 1,365.
     """
-    window = min(_FIRST * limit, MAX_WINDOW)
+    window = first_window(limit)
     while True:
         hits = search(window)
         best = best_by_clip(hits)

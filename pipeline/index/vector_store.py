@@ -17,7 +17,7 @@ from pipeline.index.collection_schema import (
     make_index,
 )
 from pipeline.index.filtered_search import complete
-from pipeline.index.frame_search import group_by_clip
+from pipeline.index.frame_search import first_window, group_by_clip
 from pipeline.index.hits import CoarseHit, FrameHit
 from pipeline.index.index_choice import FIRST_EF, at_depth, standard_params
 from pipeline.index.milvus_client import is_away
@@ -41,24 +41,27 @@ class VectorStore:
 
     Args:
         milvus: the connection; closed with the store.
+        call_s: whole seconds that a search or a look-up may take.
     """
 
-    def __init__(self, milvus: MilvusConnection) -> None:
+    def __init__(self, milvus: MilvusConnection, call_s: int = CALL_S) -> None:
         self._milvus = milvus
+        self._call_s = call_s
 
     @classmethod
-    def open(cls, milvus: str, index_root: str) -> Self:
+    def open(cls, milvus: str, index_root: str, call_s: int = CALL_S) -> Self:
         """Connect.
 
         Args:
             milvus: "lite", or http(s)://host:port; a token comes from the environment, REELSIFT_MILVUS_TOKEN.
             index_root: the index, in which Milvus Lite keeps its directory.
+            call_s: whole seconds that a search or a look-up may take.
 
         Raises:
             UsageError: an address that is none, or Milvus Lite in an object store.
             VectorStoreError: Milvus is away.
         """
-        return cls(MilvusConnection.open(milvus, index_root))
+        return cls(MilvusConnection.open(milvus, index_root), call_s)
 
     def create(self, collection: str, dim: int, fields: Sequence[FilterField] = ()) -> None:
         """Make an empty collection of clips, with columns for `fields`; one of that name is replaced."""
@@ -239,11 +242,27 @@ class VectorStore:
             VectorStoreError: Milvus is away, or has no such collection.
         """
 
-        def best_frames(window: int) -> list[FrameHit]:
-            (answer,) = self._search(collection, text_D[None], window, ["clip_id"], search, expression)
-            return [FrameHit(found["entity"]["clip_id"], float(found["distance"])) for found in answer]
+        return self.search_frames_batch(collection, text_D[None], limit, search, expression)[0]
 
-        return group_by_clip(best_frames, limit)
+    def search_frames_batch(
+        self,
+        collection: str,
+        texts_QD: np.ndarray,
+        limit: int,
+        search: Mapping[str, int] = _SEARCH,
+        expression: str = "",
+    ) -> list[list[FrameHit]]:
+        """`search_frames` for many texts. Milvus is asked once, and again only for texts that need more frames."""
+        first = first_window(limit)
+
+        def frames(asked_QD: np.ndarray, window: int) -> list[list[FrameHit]]:
+            answers = self._search(collection, asked_QD, window, ["clip_id"], search, expression)
+            return [[FrameHit(found["entity"]["clip_id"], float(found["distance"])) for found in a] for a in answers]
+
+        def grouped(text_D: np.ndarray, known: list[FrameHit]) -> list[FrameHit]:
+            return group_by_clip(lambda n: known if n == first else frames(text_D[None], n)[0], limit)
+
+        return [grouped(text_D, known) for text_D, known in zip(texts_QD, frames(texts_QD, first), strict=True)]
 
     def look_up(self, collection: str, clip_ids: Sequence[str], query_D: np.ndarray) -> list[CoarseHit]:
         """Clips by their ids, in that order, each with the score that a search for `query_D` gives it.
@@ -263,7 +282,7 @@ class VectorStore:
 
         def work(client: MilvusClient) -> list[dict[str, Any]]:
             columns = [*_OUTPUT, "v"]
-            rows = client.get(collection, list(clip_ids), columns, timeout=CALL_S, consistency_level=_BOUNDED)
+            rows = client.get(collection, list(clip_ids), columns, timeout=self._call_s, consistency_level=_BOUNDED)
             return list(rows)
 
         found = {row["clip_id"]: row for row in self._milvus.ask_loaded(collection, work)}
@@ -286,11 +305,32 @@ class VectorStore:
 
         def work(client: MilvusClient) -> list[dict[str, Any]]:
             columns = ["clip_id", "v"]
-            return list(client.get(collection, list(clip_ids), columns, timeout=CALL_S, consistency_level=_BOUNDED))
+            return list(
+                client.get(collection, list(clip_ids), columns, timeout=self._call_s, consistency_level=_BOUNDED)
+            )
 
         rows = self._milvus.ask_loaded(collection, work) if clip_ids else []
         found = {row["clip_id"]: np.asarray(row["v"], np.float32) for row in rows}
         return {clip_id: found[clip_id] for clip_id in clip_ids if clip_id in found}
+
+    def values(self, collection: str, clip_id: str, columns: Sequence[str]) -> dict[str, Any] | None:
+        """Columns of one clip, or None if the collection does not have it.
+
+        Args:
+            collection: one of clips.
+            clip_id: of letters and digits.
+            columns: wanted.
+
+        Raises:
+            VectorStoreError: Milvus is away, or has no such collection.
+        """
+
+        def work(client: MilvusClient) -> list[dict[str, Any]]:
+            wanted = list(columns)
+            return list(client.get(collection, [clip_id], wanted, timeout=self._call_s, consistency_level=_BOUNDED))
+
+        rows = self._milvus.ask_loaded(collection, work)
+        return dict(rows[0]) if rows else None
 
     def addresses(self, collection: str, clip_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Shard and row of clips, by their ids; those that the collection does not have are left out.
@@ -378,7 +418,7 @@ class VectorStore:
                 output_fields=output_fields,
                 search_params=params,
                 consistency_level=_BOUNDED,
-                timeout=CALL_S,
+                timeout=self._call_s,
             )
             if not expression:
                 return list(answers)

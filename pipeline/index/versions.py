@@ -1,6 +1,7 @@
 """Versions of an index: INDEX/versions/<n>/manifest.json makes one, INDEX/live.json says which one is live."""
 
 import contextlib
+from collections.abc import Callable, Container
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -148,8 +149,15 @@ def live_manifest(index: Store) -> VersionManifest:
     )
 
 
-def open_fine(index: Store, manifest: VersionManifest) -> tuple[VersionManifest, FineStore]:
+def open_fine(
+    index: Store, manifest: VersionManifest, only: Callable[[VersionManifest], Container[int]] | None = None
+) -> tuple[VersionManifest, FineStore]:
     """The fine store of a version, with its newest revision if an update or a delete has taken shards away meanwhile.
+
+    Args:
+        index: the index.
+        manifest: of the version.
+        only: numbers of the shards that are read here, of a revision; None for all.
 
     Raises:
         IndexMissingError: the version is gone.
@@ -158,7 +166,8 @@ def open_fine(index: Store, manifest: VersionManifest) -> tuple[VersionManifest,
     """
     while True:
         try:
-            return manifest, FineStore(version_store(index, manifest.version), manifest)
+            wanted = only(manifest) if only else None
+            return manifest, FineStore(version_store(index, manifest.version), manifest, wanted)
         except IndexCorruptError:
             newest = read_manifest(index, manifest.version)
             if newest.revision == manifest.revision:

@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 from ray import serve
@@ -14,8 +15,11 @@ from ray.serve.schema import LoggingConfig
 
 from pipeline import cluster
 from pipeline.serving.encoder import TextEncoder
-from pipeline.serving.ingress import MAX_IN_FLIGHT, Ingress
+from pipeline.serving.ingress import Ingress
+from pipeline.serving.recaller import StageOne
+from pipeline.serving.rerank_shard import RerankShard
 from pipeline.serving.reranker import Reranker
+from pipeline.serving.service import MAX_UNDER_WAY
 from schemas.config import ServeConfig
 from schemas.errors import ConfigError, PortTakenError, ReelsiftError
 
@@ -23,7 +27,7 @@ APP_NAME = "reelsift"
 # Arguments between deployments stay far below the size from which Ray puts them into its store.
 _OBJECT_STORE_BYTES = 128 << 20
 # The ingress refuses searches by itself, with a proper body; this must only leave room for health checks beside.
-_INGRESS_REQUESTS = 4 * MAX_IN_FLIGHT
+_INGRESS_REQUESTS = 16 * MAX_UNDER_WAY
 _GRACE_S = 10.0
 _KEEP_ALIVE_S = 75
 _END_WAIT_S = 15.0
@@ -37,33 +41,37 @@ _FAST_PATH = {
 
 
 def build(config: ServeConfig) -> Application:
-    """The application graph: ingress -> text encoder, ingress -> reranker."""
-    cpus = {"num_cpus": config.cpus_per_replica}
-    encoder = serve.deployment(
-        name="TextEncoder",
-        num_replicas=config.encoder_replicas,
-        ray_actor_options=cpus,
-        max_ongoing_requests=max(MAX_IN_FLIGHT, config.max_batch),
+    """The application graph: ingress -> text encoder, ingress -> both stages; or -> stage 1, -> each rerank shard."""
+    encoder = _deployed(TextEncoder, "TextEncoder", config, config.encoder_replicas, config.max_batch)
+    ingress = _deployed(serve.ingress()(Ingress), "Ingress", config, 1, _INGRESS_REQUESTS)
+    front = encoder.bind(config.index, config.max_batch, config.batch_wait_ms / 1000)
+    replicas, parts = config.reranker_replicas, config.rerank_shards
+    if parts == 1:
+        reranker = _deployed(Reranker, "Reranker", config, replicas)
+        return _bound(ingress, config, front, reranker.bind(config.index, config.score_threads))
+    shards = [
+        _deployed(RerankShard, f"RerankShard{part}", config, replicas).bind(
+            config.index, part, parts, config.score_threads
+        )
+        for part in range(parts)
+    ]
+    return _bound(ingress, config, front, _deployed(StageOne, "StageOne", config, replicas).bind(config.index), *shards)
+
+
+def _bound(deployment: Any, *args: Any) -> Application:
+    application: Application = deployment.bind(*args)
+    return application
+
+
+def _deployed(kind: type, name: str, config: ServeConfig, replicas: int, requests: int = 0) -> Any:
+    return serve.deployment(
+        name=name,
+        num_replicas=replicas,
+        ray_actor_options={"num_cpus": config.cpus_per_replica},
+        # The ingress bounds what is under way, so that a replica never makes anyone wait in Serve's own queues.
+        max_ongoing_requests=max(MAX_UNDER_WAY, requests),
         graceful_shutdown_timeout_s=_GRACE_S,
-    )(TextEncoder)
-    reranker = serve.deployment(
-        name="Reranker",
-        num_replicas=config.reranker_replicas,
-        ray_actor_options=cpus,
-        max_ongoing_requests=MAX_IN_FLIGHT,
-        graceful_shutdown_timeout_s=_GRACE_S,
-    )(Reranker)
-    ingress = serve.deployment(
-        name="Ingress",
-        ray_actor_options=cpus,
-        max_ongoing_requests=_INGRESS_REQUESTS,
-        graceful_shutdown_timeout_s=_GRACE_S,
-    )(serve.ingress()(Ingress))
-    return ingress.bind(
-        config,
-        encoder.bind(config.index, config.max_batch, config.batch_wait_ms / 1000),
-        reranker.bind(config.index, config.score_threads),
-    )
+    )(kind)
 
 
 def check_address(host: str, port: int) -> None:

@@ -1,6 +1,7 @@
 """Deployment of the text tower."""
 
 import asyncio
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,10 +9,10 @@ import torch
 from ray import serve
 
 from models.eercf import EercfModel
-from pipeline.index.versions import read_manifest
+from pipeline.index.versions import live_manifest, read_manifest
 from pipeline.query_encoding import encode_query, load_version_model
 from pipeline.ranking import EncodedQuery, elapsed_ms, now
-from pipeline.serving.messages import Encoded
+from pipeline.serving.messages import Encoded, EncodedBatch
 from pipeline.serving.version_cache import VersionCache
 from pipeline.storage import Store
 from schemas.errors import ReelsiftError
@@ -42,6 +43,9 @@ class TextEncoder:
         batched: Any = self._batched
         batched.set_max_batch_size(max_batch)
         batched.set_batch_wait_timeout_s(wait_s)
+        # A replica that comes in the place of one that died is asked as soon as it is there.
+        with contextlib.suppress(ReelsiftError):
+            self._encode_version(live_manifest(self._index).version, ["warm up"])
 
     async def warm(self, version: int) -> None:
         """Load the model of a version, so that no query has to wait for it."""
@@ -59,6 +63,10 @@ class TextEncoder:
         if isinstance(answer, ReelsiftError):
             raise answer
         return answer
+
+    async def encode_batch(self, version: int, queries: list[str]) -> EncodedBatch:
+        """Encode many texts, in their order; may raise as for one."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._encode_many, version, queries)
 
     @serve.batch
     async def _batched(self, requests: list[tuple[int, str]]) -> list[Encoded | ReelsiftError]:
@@ -79,6 +87,12 @@ class TextEncoder:
         spent_ms = elapsed_ms(start)
         answers = [encoded[request] for request in requests]
         return [answer if isinstance(answer, ReelsiftError) else Encoded(answer, spent_ms) for answer in answers]
+
+    def _encode_many(self, version: int, queries: list[str]) -> EncodedBatch:
+        start = now()
+        texts = list(dict.fromkeys(queries))
+        encoded = dict(zip(texts, self._encode_version(version, texts), strict=True))
+        return EncodedBatch([encoded[query] for query in queries], elapsed_ms(start))
 
     def _encode_version(self, version: int, texts: list[str]) -> list[EncodedQuery]:
         with self._models.hold(version) as model:

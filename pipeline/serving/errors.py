@@ -17,11 +17,14 @@ from schemas.http import ErrorBody, ErrorDetail
 INDEX_EMPTY = "index_empty"
 INVALID_REQUEST = "invalid_request"
 INTERNAL = "internal"
+MILVUS_UNAVAILABLE = "milvus_unavailable"
+NO_SUCH_CLIP = "no_such_clip"
+RESTARTING = "restarting"
 
 # The first class that matches wins, so subclasses stand above their bases.
 _KNOWN: tuple[tuple[type[ReelsiftError], int, str], ...] = (
     (IndexMissingError, 503, INDEX_EMPTY),
-    (VectorStoreError, 503, "milvus_unavailable"),
+    (VectorStoreError, 503, MILVUS_UNAVAILABLE),
     (StorageError, 503, "storage_unavailable"),
     (ModelMismatchError, 503, "model_unavailable"),
     (UnknownModelError, 503, "model_unavailable"),
@@ -89,7 +92,7 @@ def failure_of(error: BaseException) -> Failure | None:
     if isinstance(original, BaseException):
         error = original
     if isinstance(error, TimeoutError):
-        return failure(504, "timeout", "the search took too long: try again, or ask for a smaller recall_k")
+        return failure(504, "timeout", "no answer in time: allow a longer deadline_ms, or ask for a smaller recall_k")
     for kind, status, code in _KNOWN:
         if isinstance(error, kind):
             return failure(status, code, str(error))

@@ -19,6 +19,10 @@ class Follower:
         prepare: makes all parts ready for a version; it runs before the first request of that version.
         check: proves that the version in use still answers.
         period_s: time between two looks.
+
+    Attributes:
+        published: the version that was published at the last look, in use or not.
+        trouble: why searches fail or are answered from an older version; None while all is well.
     """
 
     def __init__(
@@ -33,6 +37,8 @@ class Follower:
         self._check = check
         self._period_s = period_s
         self._manifest: VersionManifest | None = None
+        self._looking = asyncio.Lock()
+        self.published: int | None = None
         self.trouble: Failure | None = failure(503, "starting", "the index is being opened: try again in a moment")
 
     @property
@@ -57,15 +63,23 @@ class Follower:
             await asyncio.sleep(self._period_s)
 
     async def look(self) -> None:
-        """Look once: switch to a version newly published, or keep the old one when the new one does not work."""
+        """Look once: switch to a version newly published, or keep the old one when the new one does not work.
+
+        `published` is what was seen, `trouble` why it is not used or does not answer.
+        """
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         try:
             published = await asyncio.to_thread(self._read)
+            self.published = published.version
             if published != self._manifest:
                 await self._prepare(published)
             self._manifest = published
             await self._check(published)
         except IndexMissingError as error:
-            self._manifest = None
+            self._manifest = self.published = None
             self._note(failure_of(error))
         except Exception as error:
             known = failure_of(error)

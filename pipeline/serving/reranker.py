@@ -1,52 +1,38 @@
 """Deployment of both stages of a query: recall in Milvus, then the rerank beside the fine store.
 
 They share a process because the candidates of the one are the input of the other: a hop between them would cost
-more than the work. It also keeps Milvus Lite, which runs in Python inside the process that opened it first, away
-from the event loop that serves HTTP.
+more than the work.
 """
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
-import numpy as np
 import torch
 
-from pipeline.both_stages import find
+from pipeline.both_stages import Stages
+from pipeline.explain import explain, with_explanations
 from pipeline.index.fine_store import FineStore
-from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import open_fine, read_manifest
-from pipeline.ranking import EncodedQuery, choose_recall, ranked
-from pipeline.recall import recall
+from pipeline.ranking import FINE, EncodedQuery, elapsed_ms, now, ranked
 from pipeline.rerank import warm_up
-from pipeline.serving.messages import Answer, VersionKey
-from pipeline.serving.version_cache import VersionCache
-from pipeline.storage import Store
-from schemas.manifest import VersionManifest
-from schemas.recall import RecallMode
-
-_T = TypeVar("_T")
-# While some wait for Milvus, others read and score.
-_THREADS = 8
+from pipeline.serving.deadline import Clock, Depth, MeasuredCosts
+from pipeline.serving.messages import Answer, Ask, VersionKey, writable
+from pipeline.serving.recaller import Opened, Recaller
 
 
 @dataclass(frozen=True)
-class Opened:
-    """One version, open."""
+class OpenedBoth(Opened):
+    """One version, open for both stages, and what a candidate costs here."""
 
-    manifest: VersionManifest
-    vectors: VectorStore
     fine: FineStore
+    costs: MeasuredCosts
 
     def close(self) -> None:
-        """Close both stores."""
+        """Close the stores."""
         self.fine.close()
-        self.vectors.close()
+        super().close()
 
 
-class Reranker:
+class Reranker(Recaller[OpenedBoth]):
     """Recalls, reads and scores candidates.
 
     Args:
@@ -56,29 +42,10 @@ class Reranker:
 
     def __init__(self, index_uri: str, score_threads: int = 1) -> None:
         torch.set_num_threads(1)
-        self._index = Store(index_uri)
         self._score_threads = score_threads
-        self._versions = VersionCache(self._open, Opened.close)
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="rerank")
+        super().__init__(index_uri)
 
-    def __del__(self) -> None:
-        self._versions.close()
-
-    async def warm(self, version: VersionKey) -> None:
-        """Open the stores of a version, so that no query has to wait for it."""
-        await self._in_thread(self._warm, version)
-
-    async def check(self, version: VersionKey) -> None:
-        """Prove that Milvus answers.
-
-        Raises:
-            VectorStoreError: it does not.
-        """
-        await self._in_thread(self._check, version)
-
-    async def answer(
-        self, version: VersionKey, encoded: EncodedQuery, k: int, recall_k: int, mode: RecallMode
-    ) -> Answer:
+    async def answer(self, version: VersionKey, encoded: EncodedQuery, ask: Ask) -> Answer:
         """The k best clips of one version for one text.
 
         Raises:
@@ -86,38 +53,54 @@ class Reranker:
             IndexCorruptError: its files are not what its manifest says, or disagree with Milvus.
             VectorStoreError: Milvus is away.
         """
-        return await self._in_thread(self._answer, version, encoded, k, recall_k, mode)
+        return await self._in_thread(self._answer, version, encoded, ask, Clock(ask.budget_ms))
 
-    async def _in_thread(self, work: Callable[..., _T], *args: object) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
+    async def answer_batch(self, version: VersionKey, encoded: list[EncodedQuery], ask: Ask) -> list[Answer]:
+        """The same for many texts, in their order. The times of each are those of the whole."""
+        return await self._in_thread(self._answer_batch, version, encoded, ask, Clock(ask.budget_ms))
 
-    def _answer(self, version: VersionKey, encoded: EncodedQuery, k: int, recall_k: int, mode: RecallMode) -> Answer:
+    def _answer(self, version: VersionKey, encoded: EncodedQuery, ask: Ask, clock: Clock) -> Answer:
+        query = writable(encoded)
         with self._versions.hold(version) as opened:
-            # Ray hands arrays over read-only, and torch warns of each such one.
-            query = EncodedQuery(np.array(encoded.text_D), np.array(encoded.query_D), encoded.expression)
-            found, scored = find(
-                opened.vectors, opened.fine, opened.manifest, query, mode, k, recall_k, self._score_threads
+            depth = Depth(clock, ask.k, opened.costs, rerank=ask.rerank)
+            found, scored = self._stages(opened, ask).find(query, depth.choose)
+            depth.note(scored.read_ms + scored.score_ms)
+            timings_ms = {**found.timings_ms, "read": scored.read_ms, "score": scored.score_ms}
+            hits = ranked(found.hits, scored, ask.k)
+            if ask.explain:
+                start = now()
+                places = {hit.clip_id: (hit.shard, hit.row) for hit in found.candidates}
+                addresses = {hit.clip_id: places[hit.clip_id] for hit in hits if hit.stage == FINE}
+                hits = with_explanations(hits, explain(query.text_D, addresses, opened.fine, opened.manifest.scoring))
+                timings_ms["explain"] = elapsed_ms(start)
+        return Answer(hits, timings_ms, depth.degraded)
+
+    def _answer_batch(self, version: VersionKey, encoded: list[EncodedQuery], ask: Ask, clock: Clock) -> list[Answer]:
+        queries = [writable(query) for query in encoded]
+        with self._versions.hold(version) as opened:
+            depth = Depth(clock, ask.k * len(queries), opened.costs, rerank=ask.rerank)
+            found = self._stages(opened, ask).find_batch(queries, depth.choose)
+        return [
+            Answer(
+                ranked(coarse.hits, scored, ask.k),
+                {**coarse.timings_ms, "read": scored.read_ms, "score": scored.score_ms},
+                depth.degraded,
             )
-        timings_ms = {**found.timings_ms, "read": scored.read_ms, "score": scored.score_ms}
-        return Answer(ranked(found.hits, scored, k), timings_ms)
+            for coarse, scored in found
+        ]
+
+    def _stages(self, opened: OpenedBoth, ask: Ask) -> Stages:
+        return Stages(opened.vectors, opened.fine, opened.manifest, ask.mode, ask.k, ask.recall_k, self._score_threads)
 
     def _warm(self, version: VersionKey) -> None:
         with self._versions.hold(version) as opened:
-            # The first search makes Milvus load the collections.
-            nothing_D = np.zeros(opened.manifest.token_shape.dim, np.float32)
-            warm_up(opened.fine, opened.manifest.scoring, len(nothing_D))
-            query, mode = EncodedQuery(nothing_D, nothing_D), choose_recall(None, opened.manifest)
-            recall(opened.vectors, opened.manifest, query, mode, k=1, recall_k=1)
+            warm_up(opened.fine, opened.manifest.scoring, opened.manifest.token_shape.dim)
+        super()._warm(version)
 
-    def _check(self, version: VersionKey) -> None:
-        with self._versions.hold(version) as opened:
-            opened.vectors.resolve_alias(opened.manifest.alias)
-
-    def _open(self, key: VersionKey) -> Opened:
-        # A later revision than the one asked for may be there by now, and serves as well.
+    def _open(self, key: VersionKey) -> OpenedBoth:
         manifest, fine = open_fine(self._index, read_manifest(self._index, key.version))
         try:
-            return Opened(manifest, VectorStore.open(manifest.milvus, self._index.root), fine)
+            return OpenedBoth(manifest, self._vectors(manifest), fine, MeasuredCosts(has_patches=fine.has_patches))
         except BaseException:
             fine.close()
             raise
