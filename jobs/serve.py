@@ -1,5 +1,6 @@
 """`reelsift serve`: a published index over HTTP."""
 
+import argparse
 import contextlib
 import http.client
 import json
@@ -11,7 +12,8 @@ import time
 from collections.abc import Iterator, Sequence
 
 from jobs.cli import EXIT_DONE, CommandParser, run_command
-from pipeline.serving.application import connected, deploy
+from pipeline.serving.application import build, connected, deploy
+from pipeline.serving.front import Front
 from schemas.config import ServeConfig
 from schemas.http import Health
 
@@ -32,7 +34,23 @@ def parsers() -> dict[str, CommandParser]:
     parser.add_argument("--index", metavar="URI", help="the index")
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", metavar="N", type=int, help="port to listen on (default 8000)")
+    _add_front(parser)
     return {"serve": parser}
+
+
+def _add_front(parser: CommandParser) -> None:
+    keys = "a key a line in a file, or env:NAME"
+    parser.add_argument("--api-keys", metavar="WHERE", help=f"keys that may search: {keys}")
+    parser.add_argument("--admin-keys", metavar="WHERE", help=f"keys that may also switch versions: {keys}")
+    parser.add_argument("--no-auth", action="store_true", default=None, help="let anyone who reaches the port search")
+    parser.add_argument("--cors-origin", metavar="ORIGIN", action="append", help="whose pages may ask (default none's)")
+    media = argparse.BooleanOptionalAction
+    parser.add_argument(
+        "--media", action=media, default=None, help="serve clips' videos and pictures (default: yes, unless --no-auth)"
+    )
+    parser.add_argument("--request-log", metavar="FILE", help="a line of JSON for each request")
+    parser.add_argument("--log-queries", action="store_true", default=None, help="with the texts in it")
+    parser.add_argument("--traces", metavar="URL", help="OpenTelemetry collector, by OTLP over HTTP")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,11 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = parsers()["serve"]
     args = parser.parse_args(argv)
     config = ServeConfig.of(parser.settings(args))
+    # Keys that are none are told before anything starts.
+    front = Front.of(config)
     # While Ray starts, SIGTERM meets a handler of its own, which exits.
     with contextlib.suppress(SystemExit), _stop_signals() as stop, connected(config):
         # Ray has put handlers of its own in the place of ours.
         _listen(stop)
-        deploy(config)
+        deploy(config, build(config, front))
         reason = _wait_until_settled(config, stop)
         if not stop.is_set():
             _announce(config, reason)

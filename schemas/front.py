@@ -1,9 +1,10 @@
 """Settings of what stands between the users of a service and its search: who may ask, what is shown, what is told."""
 
 import ipaddress
+import os
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, field_validator, model_validator
 
 _Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\[\]:-]+$")]
 
@@ -49,6 +50,12 @@ class FrontSettings(BaseModel):
     def serves_media(self) -> bool:
         """Whether videos and pictures of clips are served."""
         return self.media if self.media is not None else not self.no_auth
+
+    @field_validator("request_log")
+    @classmethod
+    def _from_here(cls, value: str | None) -> str | None:
+        # The process that writes it may work in another folder.
+        return value and os.path.abspath(value)
 
     @model_validator(mode="after")
     def _open_by_choice_only(self) -> Self:

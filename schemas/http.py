@@ -134,6 +134,15 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
+class IndexField(BaseModel):
+    """A field that a filter may name: `type` is int, float, bool or string."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    type: str
+
+
 class IndexInfo(BaseModel):
     """Body of GET /v1/index.
 
@@ -148,6 +157,7 @@ class IndexInfo(BaseModel):
     model_id: str | None
     codec: str | None
     collection: str | None
+    fields: list[IndexField] = []
 
 
 class Health(BaseModel):

@@ -47,8 +47,10 @@ def test_a_wheel_holds_every_source_and_the_shipped_model(wheel):
     sources = {path.relative_to(ROOT).as_posix() for name in NAMES for path in (ROOT / name).rglob("*.py")}
     bundles = {path.relative_to(ROOT).as_posix() for path in (ROOT / "models" / "bundles").rglob("*.*")}
     templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").rglob("*.jinja")}
-    assert sources | bundles | templates <= set(wheel)
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline" / "serving" / "page").iterdir()}
+    assert sources | bundles | templates | page <= set(wheel)
     assert templates
+    assert page
 
 
 def test_the_index_refuses_the_package():

@@ -15,7 +15,9 @@ from ray.serve.schema import LoggingConfig
 
 from pipeline import cluster
 from pipeline.serving.encoder import TextEncoder
+from pipeline.serving.front import Front
 from pipeline.serving.ingress import Ingress
+from pipeline.serving.media import Media
 from pipeline.serving.recaller import StageOne
 from pipeline.serving.rerank_shard import RerankShard
 from pipeline.serving.reranker import Reranker
@@ -40,22 +42,32 @@ _FAST_PATH = {
 }
 
 
-def build(config: ServeConfig) -> Application:
-    """The application graph: ingress -> text encoder, ingress -> both stages; or -> stage 1, -> each rerank shard."""
+def build(config: ServeConfig, front: Front | None = None) -> Application:
+    """The application graph: ingress -> text encoder, ingress -> both stages; or -> stage 1, -> each rerank shard.
+
+    Args:
+        config: the settings of the job.
+        front: what stands around the search; None to draw it up here.
+
+    Raises:
+        ConfigError: keys are not where they should be.
+    """
+    front = front or Front.of(config)
+    media = _deployed(Media, "Media", config, 1).bind() if front.links else None
     encoder = _deployed(TextEncoder, "TextEncoder", config, config.encoder_replicas, config.max_batch)
     ingress = _deployed(serve.ingress()(Ingress), "Ingress", config, 1, _INGRESS_REQUESTS)
-    front = encoder.bind(config.index, config.max_batch, config.batch_wait_ms / 1000)
+    before = (config, front, media, encoder.bind(config.index, config.max_batch, config.batch_wait_ms / 1000))
     replicas, parts = config.reranker_replicas, config.rerank_shards
     if parts == 1:
         reranker = _deployed(Reranker, "Reranker", config, replicas)
-        return _bound(ingress, config, front, reranker.bind(config.index, config.score_threads))
+        return _bound(ingress, *before, reranker.bind(config.index, config.score_threads))
     shards = [
         _deployed(RerankShard, f"RerankShard{part}", config, replicas).bind(
             config.index, part, parts, config.score_threads
         )
         for part in range(parts)
     ]
-    return _bound(ingress, config, front, _deployed(StageOne, "StageOne", config, replicas).bind(config.index), *shards)
+    return _bound(ingress, *before, _deployed(StageOne, "StageOne", config, replicas).bind(config.index), *shards)
 
 
 def _bound(deployment: Any, *args: Any) -> Application:

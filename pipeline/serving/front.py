@@ -2,7 +2,7 @@
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from pipeline.serving.metrics import Metrics
 from pipeline.serving.metrics_routes import metrics_routes
 from pipeline.serving.observe import Observe
 from pipeline.serving.observed_backend import ObservedBackend
+from pipeline.serving.page_routes import page_routes
 from pipeline.serving.request_log import RequestLog
 from pipeline.serving.security_headers import SecurityHeaders, with_cors
 from pipeline.serving.signed_backend import SignedBackend
@@ -58,6 +59,7 @@ class Front:
         media: MediaSource | None = None,
         lifespan: Lifespan | None = None,
         *,
+        inside: Callable[[App], App] | None = None,
         sets_request_id: bool = True,
     ) -> App:
         """The whole ASGI application.
@@ -66,6 +68,7 @@ class Front:
             backend: answers searches.
             media: reads videos; None for none.
             lifespan: runs around the application's life.
+            inside: a layer around the paths alone, behind the keys.
             sets_request_id: whether to add X-Request-Id to answers.
         """
         metrics, tracer = Metrics(), tracer_of(self.settings.traces)
@@ -73,6 +76,7 @@ class Front:
         if self.links and media:
             answering = SignedBackend(answering, self.links)
         app = build_app(answering, _then_close(lifespan, tracer))
+        app.include_router(page_routes())
         app.include_router(metrics_routes(backend, metrics))
         if self.links and media:
             app.include_router(media_routes(backend, media, self.links, metrics))

@@ -38,5 +38,5 @@ def test_all_deployments_fit_two_cores():
     application = build(ServeConfig(index="i"))
     ingress = application._bound_deployment
     parts = [ingress, *(arg._bound_deployment for arg in ingress.init_args if hasattr(arg, "_bound_deployment"))]
-    assert [part.name for part in parts] == ["Ingress", "TextEncoder", "Reranker"]
+    assert [part.name for part in parts] == ["Ingress", "Media", "TextEncoder", "Reranker"]
     assert sum(part.ray_actor_options["num_cpus"] for part in parts) <= 2
