@@ -1,9 +1,9 @@
 """Kills build, publish, update and delete with SIGKILL at random moments, runs them again, and looks at what is left.
 
-A moment is drawn uniformly from the length of undisturbed runs. The commands run in processes that are forked from one
-that has imported all, and say when their work begins and when it has ended: the moment counts from its beginning, and
-a kill that comes after its end is none, for which another moment is drawn. After each kill the index is searched as it
-was left; after the second run it is searched and verified.
+A moment is drawn uniformly from the length of an undisturbed run, measured again from time to time. The commands run
+in processes that are forked from one that has imported all, and say when their work begins and when it has ended: the
+moment counts from its beginning, and a kill that comes after its end is none, for which another moment is drawn. After
+each kill the index is searched as it was left; after the second run it is searched and verified.
 """
 
 import argparse
@@ -47,6 +47,7 @@ _VIDEOS, _NEW_VIDEOS = 48, 24
 _SHARD_BYTES = 1 << 20
 # Of the moments drawn for a kill: a run may end before.
 _MOST_MOMENTS = 10
+_MEASURED_EVERY = 10
 _PRELOADED: Final = (
     "pipeline.index.build",
     "pipeline.index.delete",
@@ -65,6 +66,7 @@ class Outcome:
     """What happened to one command."""
 
     length_s: float
+    lengths_s: list[float] = field(default_factory=list)
     drawn: int = 0
     moments_s: list[float] = field(default_factory=list)
     killed: int = 0
@@ -160,9 +162,11 @@ def one_kill(context: ForkServerContext, name: str, state: Path, after_s: float,
         root = Path(scratch) / "state"
         shutil.copytree(state, root)
         known = stored(Store(f"{root}/tables"))
-        _, killed = run_killed(context, name, str(root), after_s)
+        spent_s, killed = run_killed(context, name, str(root), after_s)
         outcome.drawn += 1
         if not killed:
+            # It is as quick as this at the moment: other work comes and goes.
+            outcome.length_s = spent_s
             return
         outcome.moments_s.append(after_s)
         outcome.killed += 1
@@ -186,20 +190,24 @@ def _note(outcome: Outcome, name: str, after_s: float, text: str) -> None:
     outcome.problems.append(f"{name}, killed after {after_s:.3f} s: {text}")
 
 
+def undisturbed_s(context: ForkServerContext, name: str, state: Path) -> float:
+    """Seconds of a command that nobody kills."""
+    with tempfile.TemporaryDirectory(prefix="reelsift-chaos-") as scratch:
+        shutil.copytree(state, f"{scratch}/state")
+        return run_killed(context, name, f"{scratch}/state", None)[0]
+
+
 def measure(context: ForkServerContext, name: str, kills: int, rng: random.Random) -> Outcome:
     """All kills of one command."""
     with tempfile.TemporaryDirectory(prefix="reelsift-chaos-") as scratch:
         state = Path(scratch) / "state"
         add_tables(state, _VIDEOS, seed=0)
         prepare(name, state)
-        lengths = []
-        for number in range(4):
-            copy = Path(scratch) / f"undisturbed-{number}"
-            shutil.copytree(state, copy)
-            lengths.append(run_killed(context, name, str(copy), None)[0])
-            shutil.rmtree(copy)
-        outcome = Outcome(statistics.median(lengths))
+        outcome = Outcome(0.0)
         while outcome.killed < kills and outcome.drawn < _MOST_MOMENTS * kills:
+            if outcome.drawn % _MEASURED_EVERY == 0:
+                outcome.lengths_s.append(undisturbed_s(context, name, state))
+                outcome.length_s = outcome.lengths_s[-1]
             after_s = rng.uniform(0, outcome.length_s)
             try:
                 one_kill(context, name, state, after_s, outcome)
@@ -229,7 +237,7 @@ def rows_of(outcomes: dict[str, Outcome]) -> list[list[str]]:
                 name,
                 str(outcome.drawn),
                 str(outcome.killed),
-                f"{outcome.length_s:.2f}",
+                f"{statistics.median(outcome.lengths_s):.2f}",
                 f"{min(moments):.2f} to {max(moments):.2f}",
                 str(outcome.unfinished),
                 str(outcome.killed),
@@ -261,9 +269,10 @@ def main() -> None:
         [
             f"{_VIDEOS} videos of 3 clips in an index with a live version; update adds {_NEW_VIDEOS} videos, delete "
             "takes ten of them",
-            "moments are uniform over the length of the work in undisturbed runs, counted from where it begins; when "
-            "it had ended before its moment, another was drawn; `change left unfinished`: the kill fell between the "
-            "first and the last step of an update or delete, and the second run ended it from its journal",
+            "moments are uniform over the length of the work in an undisturbed run, measured again every ten moments, "
+            "counted from where it begins; when it had ended before its moment, another was drawn; `change left "
+            "unfinished`: the kill fell between the first and the last step of an update or delete, and the second run "
+            "ended it from its journal",
             "a problem is: a search right after the kill fails, or gives a clip twice or one that is in no table; a "
             "second run that fails; a search after it that gives anything but the clips of the tables, each once; "
             "whatever `reelsift verify` names",
