@@ -20,6 +20,7 @@ def parsers() -> dict[str, CommandParser]:
     add("--tables", metavar="URI", help="folder or s3://bucket/prefix of the tables")
     add("--clips", metavar="RULE", help="whole | fixed:SECONDS | scenes | scenes:THRESHOLD")
     add("--sampling", metavar="KIND", help="exact | fast (near key frames; tables of the two do not mix)")
+    add("--identity", metavar="KIND", help="uri | content (files of equal bytes are decoded and encoded once)")
     add("--model", metavar="NAME", help="shipped name, model folder, ARCH/TAG or ARCH@FILE of open_clip")
     add("--max-bad-fraction", metavar="X", type=float, help="exit 3 above this fraction of quarantined videos")
     return {"extract": parser}
@@ -54,7 +55,9 @@ def _report(summary: ExtractSummary, config: ExtractConfig) -> str:
     ]
     if reasons:
         lines.append(f"not done: {reasons} (columns reason and detail of {config.tables.rstrip('/')}/videos)")
-    lines.append(f"next: reelsift index build --tables {config.tables} --index INDEX")
+    following = f"next: reelsift index build --tables {config.tables} --index INDEX"
+    # Some were committed before this run: there may be an index of them already.
+    lines.append(following + (", or index update" if summary.processed < summary.planned else ""))
     return "\n".join(lines)
 
 

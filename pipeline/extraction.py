@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from pipeline import cluster
 from pipeline.extract_lease import only_driver
+from pipeline.folder_kinds import refuse_index
 from pipeline.long_videos import LongVideos
 from pipeline.observe import PeakMemory
 from pipeline.pools import Pools, plan_pools
@@ -61,6 +62,7 @@ def extract(config: ExtractConfig) -> ExtractSummary:
     """
     start = time.monotonic()
     store = Store(config.tables)
+    refuse_index(store)
     require_detector(config.clips)
     # Listing comes first: a mistyped input is told before torch is imported, and leaves no trace in the tables.
     sources = list_sources(config.input)
@@ -176,6 +178,7 @@ def _describe(config: ExtractConfig, model: EercfModel) -> TablesInfo:
         token_shape=model.token_shape,
         clips=config.clips,
         sampler=sampler_name(model.config.num_frames, config.sampling == "fast"),
+        identity=config.identity,
     )
 
 
@@ -196,7 +199,7 @@ def bind_tables(store: Store, wanted: TablesInfo) -> None:
             f"{store.root} holds embeddings of model {found.model_id}, you asked for {wanted.model_id}: "
             f"use --model {found.model}, or other --tables"
         )
-    for name in ("clips", "sampler"):
+    for name in ("clips", "sampler", "identity"):
         old, new = getattr(found, name), getattr(wanted, name)
         if old != new:
             raise UsageError(f"{store.root} was written with {name} = {old}, you asked for {new}: use other --tables")
@@ -281,6 +284,8 @@ def _decoding(run: _Run) -> DecodeSettings:
         task_bytes=sizes.task_bytes,
         clip_bytes=sizes.clip_bytes,
         fast=config.sampling == "fast",
+        content_tables=config.tables if config.identity == "content" else "",
+        model_id=run.model.model_id,
     )
 
 

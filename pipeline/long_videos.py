@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.contents import remember
 from pipeline.stages.cut import Cut, Part
 from pipeline.stages.payload import TaskPayload, from_ipc
 from pipeline.storage import Store
@@ -114,6 +115,7 @@ class LongVideos:
         self._store.write(
             f"{VIDEOS_DIR}/{task}{_PARQUET}", write_parquet(pa.Table.from_pylist([row], schema=VIDEOS_SCHEMA))
         )
+        remember(self._store, [row])
         self._remove(task, parts, clips=row["status"] != DONE)
         if row["status"] == DONE:
             self._store.delete(clips_names(task)[0])  # as a run left it that was killed and did not cut the video

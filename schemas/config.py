@@ -62,6 +62,7 @@ class ExtractConfig(Config):
         model: what encodes.
         clips: how a video becomes clips.
         sampling: exact, or fast: near key frames, and pictures that may drift a little.
+        identity: uri, or content: a file with the bytes of a committed one takes its clips, and is not decoded.
         max_bad_fraction: exit code 3 above it.
         videos_per_task: sources that are committed together.
         decode_timeout_s: wall time of a file, anew with each 2,000 frames that PyAV decodes of it.
@@ -82,6 +83,7 @@ class ExtractConfig(Config):
     model: str = DEFAULT_MODEL
     clips: str = "whole"
     sampling: Literal["exact", "fast"] = "exact"
+    identity: Literal["uri", "content"] = "uri"
     max_bad_fraction: Fraction = 0.1
     videos_per_task: int | None = Field(default=None, ge=1, le=256)
     decode_timeout_s: float = Field(default=60.0, gt=0)

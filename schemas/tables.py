@@ -6,6 +6,7 @@ TABLES/clips/<task_id>.parquet      one row a clip
 TABLES/clips/<task_id>.1-of-3.parquet  likewise, of a video whose clips are more than a worker is to hold
 TABLES/videos/<task_id>.parquet     one row a source; written last, it IS the commit of the task
 TABLES/parts/                       how such a video is cut, and which parts are done; gone with its commit
+TABLES/contents/                    which committed video has which content, where that is an identity
 """
 
 import json
@@ -18,6 +19,7 @@ PLAN_DIR: Final = "plan"
 CLIPS_DIR: Final = "clips"
 VIDEOS_DIR: Final = "videos"
 PARTS_DIR: Final = "parts"
+CONTENTS_DIR: Final = "contents"
 TABLES_INFO: Final = "extract.json"
 
 DONE: Final = "done"
@@ -90,10 +92,11 @@ VIDEOS_SCHEMA: Final = pa.schema(
         pa.field("decode_s", pa.float64(), nullable=False),
         pa.field("metadata", pa.string(), nullable=False),
         pa.field("clip_objects", pa.int32()),  # objects that hold the clips of the task; null (older tables) is 1
+        pa.field("content_sha256", pa.string()),  # of the file, where tables are told to know files by their content
     ]
 )
 # Columns that tables of older releases do not have.
-NEWER_COLUMNS: Final = ("clip_objects",)
+NEWER_COLUMNS: Final = ("clip_objects", "content_sha256")
 
 
 class TokenShape(BaseModel):
@@ -162,3 +165,4 @@ class TablesInfo(BaseModel):
     token_shape: TokenShape
     clips: str
     sampler: str
+    identity: str = "uri"

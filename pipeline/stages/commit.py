@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from pipeline.contents import remember
 from pipeline.long_videos import commit_part
 from pipeline.stages.cut import Part
 from pipeline.stages.payload import TaskPayload, from_ipc
 from pipeline.storage import Store
-from pipeline.tables import write_parquet
-from schemas.tables import CLIPS_DIR, STATUSES, VIDEOS_DIR
+from pipeline.tables import clip_objects, clips_names, write_parquet
+from schemas.tables import STATUSES, VIDEOS_DIR
 
 _SLOWEST: Final = 5
 _NO_NOTES: Final[dict[str, Any]] = {"reasons": {}, "slowest": []}
@@ -33,12 +36,23 @@ def commit_task(store: Store, payload: TaskPayload) -> dict[str, int]:
     if part := Part.from_json(payload.part):
         commit_part(store, payload, part)
         return dict.fromkeys(STATUSES, 0) | {"clips": len(from_ipc(payload.clips))}
-    videos, clips = from_ipc(payload.videos), from_ipc(payload.clips)
-    name = f"{payload.task_id}.parquet"
-    store.write(f"{CLIPS_DIR}/{name}", write_parquet(clips))
-    store.write(f"{VIDEOS_DIR}/{name}", write_parquet(videos))
+    videos = from_ipc(payload.videos)
+    if clip_objects(videos) == 1:
+        # Else decoding has copied a long video, an object at a time.
+        store.write(clips_names(payload.task_id)[0], write_parquet(_clips(payload)))
+    store.write(f"{VIDEOS_DIR}/{payload.task_id}.parquet", write_parquet(videos))
+    remember(store, videos.to_pylist())
     statuses = videos["status"].to_pylist()
-    return {status: statuses.count(status) for status in STATUSES} | {"clips": len(clips)}
+    return {status: statuses.count(status) for status in STATUSES} | {
+        "clips": pc.sum(videos["clip_count"]).as_py() or 0
+    }
+
+
+def _clips(payload: TaskPayload) -> pa.Table:
+    encoded = from_ipc(payload.clips)
+    if not payload.copied:
+        return encoded
+    return pa.concat_tables([encoded, from_ipc(payload.copied).cast(encoded.schema)])
 
 
 def run_notes(videos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

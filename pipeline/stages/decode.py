@@ -4,18 +4,19 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
+from pipeline.contents import Contents, sha256_of
 from pipeline.decode.isolated import IsolatedDecoder
 from pipeline.decode.records import DecodedVideo, TooManyClipsError
 from pipeline.sampling import require_detector
 from pipeline.stages.cut import Cut, Part, clips_a_part
 from pipeline.stages.fetch import HeldCopy, local_copy
 from pipeline.stages.payload import DECODED_SCHEMA, TaskPayload, to_ipc
-from pipeline.storage import is_remote
+from pipeline.storage import Store, is_remote
 from schemas.errors import BadVideoError
 from schemas.ids import clip_id
 from schemas.tables import DONE, FILTERED, QUARANTINED, VIDEOS_SCHEMA
@@ -38,6 +39,8 @@ class DecodeSettings:
     task_bytes: int = 1 << 30  # decoded pictures and stored tokens of all sources of a task
     clip_bytes: int = 0  # stored tokens of a clip
     fast: bool = False
+    content_tables: str = ""  # tables in which files are known by their content; "" for none
+    model_id: str = ""
 
 
 def video_row(source: _Row, status: str, **facts: object) -> _Row:
@@ -67,6 +70,19 @@ def clip_rows(source: _Row, video: DecodedVideo) -> list[_Row]:
     ]
 
 
+@dataclass
+class _Found:
+    """What one source gives: its row, and clips to be encoded, or encoded ones."""
+
+    row: _Row
+    clips: list[_Row] = field(default_factory=list)
+    copied: pa.Table | None = None
+
+    def held_bytes(self, clip_bytes: int) -> int:
+        stored = 0 if self.copied is None else len(self.copied)
+        return stored * clip_bytes + sum(len(clip["frames_NHWC"]) + clip_bytes for clip in self.clips)
+
+
 class DecodeStage:
     """One actor's decoder. Never raises for a bad source; a storage fault makes the whole task wait for a rerun."""
 
@@ -74,6 +90,8 @@ class DecodeStage:
         require_detector(settings.clips)
         self._settings = settings
         self._held = HeldCopy(settings.max_source_bytes)
+        tables = settings.content_tables
+        self._contents = Contents(Store(tables), settings.model_id) if tables else None
         self._decoder = IsolatedDecoder(
             timeout_s=settings.timeout_s,
             cpu_s=settings.cpu_s,
@@ -95,28 +113,30 @@ class DecodeStage:
     def run(self, task: str, sources: Sequence[_Row], part: str = "") -> TaskPayload:
         """Decode all sources of a task; those of one that grows too large are to be planned one by one, or in parts."""
         videos: list[_Row] = []
+        copies: list[pa.Table] = []
         held_bytes = 0
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, DECODED_SCHEMA) as writer:
             for source in sources:
                 try:
-                    row, found = self._one(source, Part.from_json(part))
+                    found = self._one(source, Part.from_json(part), alone=len(sources) == 1)
                 except TooManyClipsError as error:
-                    return TaskPayload(
-                        task_id=task, **({"split": True} if len(sources) > 1 else {"cut": self._cut(error)})
-                    )
-                videos.append(row)
-                held_bytes += sum(len(clip["frames_NHWC"]) + self._settings.clip_bytes for clip in found)
+                    return TaskPayload(task, split=len(sources) > 1, cut="" if len(sources) > 1 else self._cut(error))
+                videos.append(found.row)
+                held_bytes += found.held_bytes(self._settings.clip_bytes)
                 if held_bytes > self._settings.task_bytes and len(sources) > 1:
-                    return TaskPayload(task_id=task, split=True)
-                if found:
+                    return TaskPayload(task, split=True)
+                if found.clips:
                     # Written at once: the pictures of one source, not of all, are held twice.
-                    writer.write_batch(pa.RecordBatch.from_pylist(found, schema=DECODED_SCHEMA))
+                    writer.write_batch(pa.RecordBatch.from_pylist(found.clips, schema=DECODED_SCHEMA))
+                if found.copied is not None:
+                    copies.append(found.copied)
         return TaskPayload(
-            task_id=task,
+            task,
             videos=to_ipc(pa.Table.from_pylist(videos, schema=VIDEOS_SCHEMA)),
             clips=sink.getvalue().to_pybytes(),
             part=part,
+            copied=to_ipc(pa.concat_tables(copies)) if copies else b"",
         )
 
     def _cut(self, error: TooManyClipsError) -> str:
@@ -125,42 +145,53 @@ class DecodeStage:
         edges = None if error.edges is None else tuple(error.edges)
         return Cut.of(error.clips, clips_a_part(settings.task_bytes, clip_bytes), edges).to_json()
 
-    def _one(self, source: _Row, part: Part | None) -> tuple[_Row, list[_Row]]:
+    def _one(self, source: _Row, part: Part | None, *, alone: bool) -> _Found:
         if source["filter_reason"]:
             # A sidecar file is no loss; a video that no table can name is.
             status = QUARANTINED if source["filter_reason"] == "bad_name" else FILTERED
-            return video_row(source, status, reason=source["filter_reason"], detail="not probed"), []
+            return _Found(video_row(source, status, reason=source["filter_reason"], detail="not probed"))
         start = time.perf_counter()
+        known: dict[str, object] = {}
         try:
-            video = self._decode(source, part)
+            with self._file(source, part) as path:
+                if self._contents and (part is None or part.number == 1):
+                    known["content_sha256"] = sha256_of(path)
+                found = self._copy(source, known, alone=alone) if part is None else None
+                found = found or self._decode(source, path, part, known)
         except TooManyClipsError:
             raise
         except BadVideoError as error:
-            spent = time.perf_counter() - start
-            row = video_row(source, QUARANTINED, reason=error.reason, detail=error.detail, decode_s=spent)
-            return row, []
-        facts = ("duration_s", "fps", "width", "height", "container", "codec", "decoder", "decoder_why")
-        row = video_row(
-            source,
-            DONE,
-            clip_count=len(video.clips),
-            decode_s=time.perf_counter() - start,
-            **{name: getattr(video, name) for name in facts},
-        )
-        return row, clip_rows(source, video)
+            found = _Found(video_row(source, QUARANTINED, reason=error.reason, detail=error.detail, **known))
+        found.row["decode_s"] = time.perf_counter() - start
+        return found
 
-    def _decode(self, source: _Row, part: Part | None) -> DecodedVideo:
+    def _copy(self, source: _Row, known: dict[str, object], *, alone: bool) -> _Found | None:
+        """The clips of a committed file with the same bytes, if there is one."""
+        original = self._contents and self._contents.find(str(known["content_sha256"]))
+        if not self._contents or not original:
+            return None
+        row = video_row(source, DONE, **(original.facts() | known))
+        if original.objects == 1:
+            clips = self._contents.clips(original, source)
+            return None if clips is None else _Found(row, copied=clips)
+        if not alone:
+            raise TooManyClipsError(f"{original.objects} objects of clips", original.row["clip_count"], None)
+        return _Found(row) if self._contents.copy_objects(original, source) else None
+
+    def _decode(self, source: _Row, path: str, part: Part | None, known: dict[str, object]) -> _Found:
         settings = self._settings
-        with self._file(source, part) as path:
-            return self._decoder.decode(
-                path,
-                rule=settings.clips,
-                num_frames=settings.num_frames,
-                size=settings.image_size,
-                interpolation=settings.interpolation,
-                fast=settings.fast,
-                part=part.clips if part else None,
-            )
+        video = self._decoder.decode(
+            path,
+            rule=settings.clips,
+            num_frames=settings.num_frames,
+            size=settings.image_size,
+            interpolation=settings.interpolation,
+            fast=settings.fast,
+            part=part.clips if part else None,
+        )
+        facts = ("duration_s", "fps", "width", "height", "container", "codec", "decoder", "decoder_why")
+        known |= {name: getattr(video, name) for name in facts}
+        return _Found(video_row(source, DONE, clip_count=len(video.clips), **known), clip_rows(source, video))
 
     @contextmanager
     def _file(self, source: _Row, part: Part | None) -> Iterator[str]:

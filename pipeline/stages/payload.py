@@ -4,6 +4,7 @@ Row: task_id (str), videos (VIDEOS_SCHEMA, IPC), clips (IPC; DECODED_SCHEMA befo
 error (str; not empty: the task is not committed, and a rerun tries it again), split (bool: the task's sources are too
 much together, and are to be planned again one by one), cut (`Cut` as JSON, not empty: the only source has too many
 clips for one worker, and is to be done in such parts), part (`Part` as JSON, not empty: this is such a part),
+copied (clips_schema, IPC, or empty: clips of committed files with the same bytes, which need no encoding),
 busy_s (JSON: seconds that each stage has worked on it).
 """
 
@@ -55,6 +56,7 @@ class TaskPayload:
     split: bool = False
     cut: str = ""
     part: str = ""
+    copied: bytes = b""
     busy_s: str = "{}"
 
     @property
@@ -78,7 +80,7 @@ class TaskPayload:
     def failed(self, stage: str, error: BaseException) -> Self:
         """The same task, to be left uncommitted, with what went wrong in one line."""
         text = " ".join(str(error).split())[:300]
-        return replace(self, videos=b"", clips=b"", error=f"{stage}: {type(error).__name__}: {text}")
+        return replace(self, videos=b"", clips=b"", copied=b"", error=f"{stage}: {type(error).__name__}: {text}")
 
 
 def _one(value: object) -> np.ndarray:

@@ -1,6 +1,7 @@
 """One committed task: its videos object against the plan, and its clips object against both."""
 
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from schemas.tables import (
 _Row = dict[str, Any]
 # Tokens of ViT-B/16 in float32: 64 clips are 300 MB, 16 are 75.
 _ROWS = 16
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def check_task(store: Store, task: PlannedTask, info: TablesInfo, found: Finding
         found.problems.append(f"{name}: {error}")
         return
     found.problems += [f"{name}{text}" for text in videos_problems(rows, task)]
+    if info.identity == "content":
+        found.problems += [f"{name}{text}" for text in _hash_problems(rows)]
     expected = {row["video_id"]: row["clip_count"] for row in rows if row["status"] == DONE}
     if found.clip_ids is not None:
         found.deleted.update(
@@ -89,6 +93,12 @@ def videos_problems(rows: list[_Row], task: PlannedTask) -> Iterator[str]:
         yield from (f"{where}: {text}" for text in _status_problems(row))
         if (row.get("clip_objects") or 1) != 1 and len(rows) > 1:
             yield f"{where}: it has {row['clip_objects']} objects of clips, which only a task of one source may have"
+
+
+def _hash_problems(rows: list[_Row]) -> Iterator[str]:
+    for number, row in enumerate(rows):
+        if row["status"] == DONE and not _SHA256.fullmatch(row.get("content_sha256") or ""):
+            yield f" row {number} ({row['uri']}): content_sha256 is {row.get('content_sha256')!r}"
 
 
 def _status_problems(row: _Row) -> Iterator[str]:
