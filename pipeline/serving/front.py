@@ -11,6 +11,7 @@ from pipeline.serving.api_keys import Access, access_of
 from pipeline.serving.backend import Backend
 from pipeline.serving.envelope import App, Envelope
 from pipeline.serving.guard import Guard
+from pipeline.serving.guard_description import describe_guard
 from pipeline.serving.http_app import Lifespan, build_app
 from pipeline.serving.media_routes import MediaSource, media_routes
 from pipeline.serving.metrics import Metrics
@@ -80,9 +81,9 @@ class Front:
         app.include_router(metrics_routes(backend, metrics))
         if self.links and media:
             app.include_router(media_routes(backend, media, self.links, metrics))
-        guarded = with_cors(
-            Envelope(Guard(app, self.access), sets_request_id=sets_request_id), self.settings.cors_origin
-        )
+        describe_guard(app)
+        kept = Guard(inside(app) if inside else app, self.access)
+        guarded = with_cors(Envelope(kept, sets_request_id=sets_request_id), self.settings.cors_origin)
         return Observe(SecurityHeaders(guarded), metrics, RequestLog(self.settings), tracer)
 
 

@@ -138,3 +138,16 @@ def test_other_origins_are_answered_only_by_choice():
     other = opened.post("/v1/search", json=SEARCH, headers={"origin": "https://evil.example"})
     assert "access-control-allow-origin" not in other.headers
     assert "access-control-allow-credentials" not in other.headers
+
+
+def test_a_layer_inside_is_behind_the_keys(monkeypatch):
+    monkeypatch.setenv("KEYS", KEY)
+
+    async def teapot(scope, receive, send):
+        await send({"type": "http.response.start", "status": 418, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    front = Front.of(ServeConfig(index="i", api_keys="env:KEYS"))
+    client = TestClient(front.app(FakeBackend(), inside=lambda app: teapot), raise_server_exceptions=False)
+    assert client.get("/v1/index").status_code == 401
+    assert client.get("/v1/index", headers=bearer(KEY)).status_code == 418
