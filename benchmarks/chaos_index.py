@@ -27,7 +27,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.report import tell
-from pipeline.both_stages import find
+from pipeline.both_stages import Stages
 from pipeline.index.build import build_index
 from pipeline.index.delete import delete_videos
 from pipeline.index.intent import read_intent
@@ -112,7 +112,7 @@ def searched(index: Store) -> list[str]:
     manifest, fine = open_fine(index, live_manifest(index))
     text_D = np.full(manifest.token_shape.dim, manifest.token_shape.dim**-0.5, np.float32)
     with closing(fine), closing(VectorStore.open(manifest.milvus, index.root)) as vectors:
-        recalled, scored = find(vectors, fine, manifest, EncodedQuery(text_D, text_D), "both", 1000, 1000)
+        recalled, scored = Stages(vectors, fine, manifest, "both", 1000, 1000).find(EncodedQuery(text_D, text_D))
     return [hit.clip_id for hit in ranked(recalled.hits, scored, 1000)]
 
 

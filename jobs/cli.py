@@ -73,7 +73,8 @@ def run_command(command: Callable[[Sequence[str]], int], argv: Sequence[str] | N
         if error.errno != errno.ENOSPC:
             raise
         _drop_stdout()
-        print("reelsift: error: no space left on device, for stdout or a temporary file", file=sys.stderr, flush=True)
+        where = f"at {error.filename}" if isinstance(error.filename, str) else "for stdout or a temporary file"
+        print(f"reelsift: error: no space left on device, {where}", file=sys.stderr, flush=True)
         return EXIT_FAILED
     except ReelsiftError as error:
         print(f"reelsift: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)

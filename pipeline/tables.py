@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from pipeline.folder_kinds import refuse_index
 from pipeline.storage import Store
 from schemas.errors import StorageError
 from schemas.tables import (
@@ -62,6 +63,18 @@ def read_parquet(store: Store, name: str, columns: list[str] | None = None) -> p
         raise StorageError(f"{store.path(name)} is not Parquet: {error}") from None
 
 
+def read_columns(store: Store, name: str, columns: list[str]) -> pa.Table:
+    """Some columns of a Parquet object, without reading the others.
+
+    Raises:
+        StorageError: missing, unreadable, or not Parquet.
+    """
+    try:
+        return store.read_with(name, lambda file: pq.ParquetFile(file, pre_buffer=True).read(columns=columns))
+    except pa.ArrowException as error:
+        raise StorageError(f"{store.path(name)} is not Parquet: {error}") from None
+
+
 def read_info(store: Store) -> TablesInfo | None:
     """What wrote these tables, or None before the first run.
 
@@ -84,6 +97,7 @@ def require_info(store: Store) -> TablesInfo:
     """
     info = read_info(store)
     if info is None:
+        refuse_index(store)
         raise StorageError(f"{store.root} holds no tables: run 'reelsift extract --tables {store.root}' first")
     return info
 

@@ -41,6 +41,9 @@ _Real = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Scalar = Annotated[StrictBool | _Whole | _Real | _Text, Field(union_mode="left_to_right")]
 
 
+_EXAMPLE: Final = """{"field": "duration_s", "op": "<", "value": 60}"""
+
+
 class FilterError(UsageError):
     """A filter that cannot be: `path` leads to the part, such as "filter.and.0"."""
 
@@ -53,12 +56,18 @@ class _Node(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _counted(value: Any) -> Any:
+    if isinstance(value, list) and not 1 <= len(value) <= MAX_VALUES:
+        raise ValueError(f"a list of {len(value)} values: 1 to {MAX_VALUES} are taken")
+    return value
+
+
 class Condition(_Node):
     """One field against a value: a scalar, a list for `in` and `not in`, none for `exists`."""
 
     field: Annotated[str, Field(max_length=60)]
     op: Operator
-    value: Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=MAX_VALUES)] | None = None
+    value: Annotated[Scalar | list[Scalar] | None, BeforeValidator(_counted)] = None
 
 
 class AllOf(_Node):
@@ -145,7 +154,9 @@ def explain_filter(error: Any, root: str = "filter") -> tuple[str, str]:
         root: what the path begins with.
     """
     steps = error["loc"]
-    if "value" in steps:
+    if error["type"] == "json_invalid":
+        message = f"is no JSON; write it as {_EXAMPLE}"
+    elif "value" in steps and error["type"] != "value_error":
         # The rest of the path names kinds of values, which nobody wrote.
         steps = steps[: steps.index("value")]
         message = f"value must be a number, text of at most {MAX_CHARS} characters, true, false, or a list of these"

@@ -9,6 +9,7 @@ from schemas.scoring import ScoringParams
 from schemas.tables import TokenShape
 
 VERSIONS_DIR: Final = "versions"
+INDEX_IDENTITY: Final = "index.json"
 MANIFEST: Final = "manifest.json"
 LIVE_POINTER: Final = "live.json"
 VERSION_COUNTER: Final = "highest.json"

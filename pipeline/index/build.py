@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.eercf import EercfModel
+from pipeline.folder_kinds import refuse_tables
 from pipeline.index.build_lock import only_build
 from pipeline.index.bulk_import import BulkImport, check_place, parts_folder
 from pipeline.index.collection_schema import METRIC
@@ -69,6 +70,7 @@ def build_index(
     milvus = config.milvus or LITE
     index = Store(config.index)
     check_milvus(milvus, index.root)
+    refuse_tables(index)
     if config.bulk_import:
         check_place(config.bulk_import, milvus)
     _end_unfinished(index)

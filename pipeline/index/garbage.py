@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pipeline.folder_kinds import refuse_tables
 from pipeline.index.build_lock import only_build, only_switch
 from pipeline.index.finish import finish
 from pipeline.index.intent import refuse_unfinished
 from pipeline.index.lite_owner import DATA_DIR
-from pipeline.index.naming import IDENTITY, alias_name, index_id
+from pipeline.index.naming import alias_name, index_id
+from pipeline.index.revision import sweep
 from pipeline.index.unfinished import MARKER, drop_both, mark, read_marker, remove_files
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import (
@@ -27,7 +29,7 @@ from pipeline.index.versions import (
 )
 from pipeline.storage import Store
 from schemas.errors import IndexCorruptError, IndexMissingError, VectorStoreError
-from schemas.manifest import FINE_DIR, LITE, MANIFEST, VersionManifest
+from schemas.manifest import FINE_DIR, INDEX_IDENTITY, LITE, MANIFEST, VersionManifest
 from schemas.results import GcSummary
 
 _SHARD = re.compile(r"shard-\d+(\.r\d+)?\.bin")
@@ -48,7 +50,8 @@ def collect_garbage(index: Store, keep: int, *, dry_run: bool = False) -> GcSumm
         StorageError: a build, a publish or another gc is under way, and nothing was removed; or the storage refuses.
         VectorStoreError: Milvus went away in between: the same command goes on where it stopped.
     """
-    if not index.exists(IDENTITY):
+    refuse_tables(index)
+    if not index.exists(INDEX_IDENTITY):
         raise IndexMissingError(f"{index.root} holds no index: there is nothing to remove")
     with only_build(index), _milvuses(index) as milvuses:
         if dry_run:
@@ -62,6 +65,8 @@ def collect_garbage(index: Store, keep: int, *, dry_run: bool = False) -> GcSumm
                 _retire(index, garbage)
         if not dry_run:
             _clear(index, garbage, milvuses)
+            for manifest in garbage.kept:
+                sweep(index, manifest)
     return summary
 
 

@@ -134,7 +134,14 @@ def _serve(root: Path) -> _Served | None:
         raise VectorStoreError(f"cannot open {root / DATA_DIR}: {' '.join(str(error).split())[:300]}") from error
     served = _Served(server, database, f"http://{_LOOPBACK}:{port}", os.getpid(), 0)
     _served[root] = served
-    _publish(root, served)
+    try:
+        _publish(root, served)
+    except OSError as error:
+        _close(root)
+        raise VectorStoreError(
+            f"Milvus Lite cannot write into {root}: {error.strerror}; a search needs a folder that it may write to, with "
+            "some room, or a Milvus server (index build --milvus)"
+        ) from error
     return served
 
 

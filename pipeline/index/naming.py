@@ -5,8 +5,7 @@ import secrets
 
 from pipeline.storage import Store
 from schemas.errors import IndexCorruptError
-
-IDENTITY = "index.json"
+from schemas.manifest import INDEX_IDENTITY
 
 
 def index_id(index: Store) -> str:
@@ -18,11 +17,13 @@ def index_id(index: Store) -> str:
     Raises:
         IndexCorruptError: INDEX/index.json does not parse.
     """
-    index.create(IDENTITY, json.dumps({"id": secrets.token_hex(6)}).encode())
+    index.create(INDEX_IDENTITY, json.dumps({"id": secrets.token_hex(6)}).encode())
     try:
-        return str(json.loads(index.read(IDENTITY))["id"])
+        return str(json.loads(index.read(INDEX_IDENTITY))["id"])
     except (ValueError, KeyError, TypeError):
-        raise IndexCorruptError(f"{index.path(IDENTITY)} is damaged: restore it, or build into a new --index") from None
+        raise IndexCorruptError(
+            f"{index.path(INDEX_IDENTITY)} is damaged: restore it, or build into a new --index"
+        ) from None
 
 
 def collection_name(identity: str, version: int) -> str:

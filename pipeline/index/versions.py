@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.folder_kinds import refuse_tables
 from pipeline.index.build_lock import only_switch
 from pipeline.index.fine_store import FineStore
 from pipeline.index.intent import refuse_unfinished
@@ -139,6 +140,7 @@ def live_manifest(index: Store) -> VersionManifest:
     version = live_version(index)
     if version is not None:
         return read_manifest(index, version)
+    refuse_tables(index)
     built = version_numbers(index)
     if built:
         raise IndexMissingError(
@@ -176,7 +178,12 @@ def open_fine(
 
 
 def list_versions(index: Store) -> list[IndexSummary]:
-    """All complete versions, in order."""
+    """All complete versions, in order.
+
+    Raises:
+        UsageError: the folder holds tables.
+    """
+    refuse_tables(index)
     pointer = live_pointer(index)
     found = []
     for number in version_numbers(index):

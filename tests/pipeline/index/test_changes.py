@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import erase as erase_module
-from pipeline.both_stages import find
+from pipeline.both_stages import Stages
 from pipeline.extract_lease import only_driver
 from pipeline.index import fine_holes
 from pipeline.index import finish as finish_module
@@ -128,7 +128,7 @@ def found(index, k=50):
     manifest, fine = open_fine(index, live_manifest(index))
     text_D = np.ones(manifest.token_shape.dim, np.float32) / manifest.token_shape.dim**0.5
     with closing(VectorStore.open(manifest.milvus, index.root)) as vectors, closing(fine):
-        recalled, scored = find(vectors, fine, manifest, EncodedQuery(text_D, text_D), "both", k, k)
+        recalled, scored = Stages(vectors, fine, manifest, "both", k, k).find(EncodedQuery(text_D, text_D))
     return [hit.clip_id for hit in ranked(recalled.hits, scored, k)]
 
 
