@@ -116,7 +116,7 @@ def main() -> None:
     stop = threading.Event()
     with connected(config):
         signal.signal(signal.SIGTERM, lambda signum, frame: stop.set())
-        deploy(config, chain())
+        deploy(config, chain(), proxied=True)
         stop.wait()
 
 

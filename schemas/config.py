@@ -113,6 +113,22 @@ class StatusConfig(Config):
     tables: str = Field(min_length=1)
 
 
+class DuplicatesConfig(Config):
+    """Settings of `reelsift duplicates`.
+
+    Attributes:
+        tables: folder or s3://bucket/prefix.
+        threshold: least cosine of the coarse vectors of a pair.
+        pairs: that are told, the most similar first.
+        within_videos: whether clips of one video are compared as well.
+    """
+
+    tables: str = Field(min_length=1)
+    threshold: float = Field(default=0.98, gt=0, le=1)
+    pairs: int = Field(default=1000, ge=1, le=1_000_000)
+    within_videos: bool = False
+
+
 class RetryConfig(Config):
     """Settings of `reelsift retry`; without a reason it is all that may pass by itself."""
 
@@ -314,6 +330,8 @@ class ServeConfig(FrontSettings, Config):
 
     index: str = Field(min_length=1)
     port: int = Field(default=8000, ge=1, le=65535)
+    # They share the port; a second one answers on while one is replaced.
+    ingress_replicas: int = Field(default=1, ge=1)
     encoder_replicas: int = Field(default=1, ge=1)
     reranker_replicas: int = Field(default=1, ge=1)
     # Parts that the fine tokens are divided into; with one, both stages share a process. `reranker_replicas` is of each.
@@ -322,7 +340,7 @@ class ServeConfig(FrontSettings, Config):
     score_threads: int = Field(default=1, ge=1, le=64)
     max_batch: int = Field(default=16, ge=1)
     batch_wait_ms: float = Field(default=0.0, ge=0)
-    cpus_per_replica: float = Field(default=0.2, gt=0)
+    cpus_per_replica: float = Field(default=0.1, gt=0)
     request_timeout_s: float = Field(default=30.0, gt=0)
     # A search that is expected to take longer, because of those under way, is refused with 429.
     max_wait_ms: float = Field(default=250.0, gt=0)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import psutil
+import ray
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import HTTPOptions
@@ -16,7 +17,7 @@ from ray.serve.schema import LoggingConfig
 from pipeline import cluster
 from pipeline.serving.encoder import TextEncoder
 from pipeline.serving.front import Front
-from pipeline.serving.ingress import Ingress
+from pipeline.serving.ingress import GRACE_S, Ingress
 from pipeline.serving.media import Media
 from pipeline.serving.recaller import StageOne
 from pipeline.serving.rerank_shard import RerankShard
@@ -28,11 +29,11 @@ from schemas.errors import ConfigError, PortTakenError, ReelsiftError
 APP_NAME = "reelsift"
 # Arguments between deployments stay far below the size from which Ray puts them into its store.
 _OBJECT_STORE_BYTES = 128 << 20
-# The ingress refuses searches by itself, with a proper body; this must only leave room for health checks beside.
-_INGRESS_REQUESTS = 16 * MAX_UNDER_WAY
-_GRACE_S = 10.0
+# A little more than requests under way get in an ingress that ends.
+_GRACE_S = GRACE_S + 2.0
 _KEEP_ALIVE_S = 75
 _END_WAIT_S = 15.0
+_A_LITTLE = 0.001
 # No method of ours works on an event loop, so requests need not change threads in a replica; and messages between
 # replicas go straight to the other one instead of through Ray's object store. Both make a hop cheaper.
 _FAST_PATH = {
@@ -55,7 +56,8 @@ def build(config: ServeConfig, front: Front | None = None) -> Application:
     front = front or Front.of(config)
     media = _deployed(Media, "Media", config, 1).bind() if front.links else None
     encoder = _deployed(TextEncoder, "TextEncoder", config, config.encoder_replicas, config.max_batch)
-    ingress = _deployed(serve.ingress()(Ingress), "Ingress", config, 1, _INGRESS_REQUESTS)
+    # It listens where this process was started, and there its port was proven to be free.
+    ingress = _deployed(Ingress, "Ingress", config, config.ingress_replicas, 0, _here())
     before = (config, front, media, encoder.bind(config.index, config.max_batch, config.batch_wait_ms / 1000))
     replicas, parts = config.reranker_replicas, config.rerank_shards
     if parts == 1:
@@ -75,15 +77,29 @@ def _bound(deployment: Any, *args: Any) -> Application:
     return application
 
 
-def _deployed(kind: type, name: str, config: ServeConfig, replicas: int, requests: int = 0) -> Any:
+def _deployed(
+    kind: type,
+    name: str,
+    config: ServeConfig,
+    replicas: int,
+    requests: int = 0,
+    resources: dict[str, float] | None = None,
+) -> Any:
     return serve.deployment(
         name=name,
         num_replicas=replicas,
-        ray_actor_options={"num_cpus": config.cpus_per_replica},
+        ray_actor_options={"num_cpus": config.cpus_per_replica, "resources": resources or {}},
         # The ingress bounds what is under way, so that a replica never makes anyone wait in Serve's own queues.
         max_ongoing_requests=max(MAX_UNDER_WAY, requests),
         graceful_shutdown_timeout_s=_GRACE_S,
     )(kind)
+
+
+def _here() -> dict[str, float]:
+    """What only the node has that this process runs on."""
+    if not ray.is_initialized():
+        return {}
+    return {f"node:{ray.util.get_node_ip_address()}": _A_LITTLE}  # type: ignore[no-untyped-call]
 
 
 def check_address(host: str, port: int) -> None:
@@ -132,21 +148,23 @@ def connected(config: ServeConfig) -> Iterator[None]:
         _end()
 
 
-def deploy(config: ServeConfig, application: Application | None = None) -> None:
+def deploy(config: ServeConfig, application: Application | None = None, *, proxied: bool = False) -> None:
     """Put the application on Ray. It comes up by itself afterwards; /readyz says when.
 
     Args:
         config: the settings of the job.
         application: another one to put there in the same way; None for the service.
+        proxied: whether it is reached through Ray Serve's proxy; the service listens by itself.
 
     Raises:
         ReelsiftError: Ray Serve does not start.
     """
     quiet = LoggingConfig(log_level="WARNING", enable_access_log=False)
     http = HTTPOptions(host=config.host, port=config.port, keep_alive_timeout_s=_KEEP_ALIVE_S)
-    target = serve.RunTarget(application or build(config), name=APP_NAME, route_prefix="/", logging_config=quiet)
+    prefix = "/" if proxied else None
+    target = serve.RunTarget(application or build(config), name=APP_NAME, route_prefix=prefix, logging_config=quiet)
     try:
-        serve.start(proxy_location="HeadOnly", http_options=http, logging_config=quiet)
+        serve.start(proxy_location="HeadOnly" if proxied else "Disabled", http_options=http, logging_config=quiet)
         serve.run_many([target], wait_for_applications_running=False)
     except (RuntimeError, TimeoutError) as error:
         raise ReelsiftError(f"Ray Serve does not start: {str(error).splitlines()[0][:200]}") from error

@@ -1,19 +1,22 @@
-"""Deployment behind the HTTP port: thin and asynchronous; two hops answer a query."""
+"""Deployment at the HTTP port: thin and asynchronous; two hops answer a query."""
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 
 from pipeline.serving.admission import Admission
-from pipeline.serving.envelope import App
 from pipeline.serving.front import Front
+from pipeline.serving.listener import Listener
 from pipeline.serving.media_calls import MediaCalls
 from pipeline.serving.service import Service
 from pipeline.serving.sharded import Sharded
 from pipeline.serving.stages import OneProcess
 from schemas.config import ServeConfig
+
+# Requests under way end within this, when the service or a replica does.
+GRACE_S: Final = 10
 
 
 class Ingress:
@@ -28,22 +31,30 @@ class Ingress:
         shards: handles of `RerankShard`, in the order of their parts; none for both stages in one process.
     """
 
-    def __init__(
+    # Ray Serve awaits both: the replica is there when it listens, and gone when it has answered what it began.
+    async def __init__(  # type: ignore[misc]
         self, config: ServeConfig, front: Front, media: Any, encoder: Any, recaller: Any, *shards: Any
     ) -> None:
-        self._front = front
-        self._media = MediaCalls(media) if media else None
         self.service = Service(config, encoder, Sharded(recaller, shards) if shards else OneProcess(recaller))
-
-    def __serve_build_asgi_app__(self) -> App:
-        """The ASGI application, made in the replica. Serve's proxy sets the request id."""
-        return self._front.app(
+        app = front.app(
             self.service,
-            self._media,
+            MediaCalls(media) if media else None,
             self._lifespan,
-            inside=lambda app: Admission(app, self.service.limiter),
-            sets_request_id=False,
+            inside=lambda paths: Admission(paths, self.service.limiter),
         )
+        self._listener = Listener(app, config.host, config.port, GRACE_S)
+        await self._listener.start()
+
+    async def __del__(self) -> None:
+        await self._listener.stop()
+
+    def check_health(self) -> None:
+        """What Ray Serve asks from time to time.
+
+        Raises:
+            RuntimeError: nothing listens any more; the replica is replaced.
+        """
+        self._listener.check()
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:

@@ -13,12 +13,14 @@ from pipeline.index.garbage import collect_garbage
 from pipeline.index.versions import live_manifest, publish, rollback
 from pipeline.query_encoding import encode_query
 from pipeline.search import Searcher
-from pipeline.serving.ingress import Ingress
 from pipeline.serving.messages import Encoded
 from pipeline.serving.reranker import Reranker
+from pipeline.serving.service import Service
+from pipeline.serving.stages import OneProcess
 from pipeline.storage import Store
 from schemas.config import IndexConfig, ServeConfig
 from schemas.http import SearchRequest
+from tests.pipeline.serving.in_process import Handle
 from tests.tables_factory import make_tables
 
 MODELS = ("random-tiny", "reelsift-tiny")
@@ -152,16 +154,6 @@ class Encoder:
         return Encoded(encode_query(load_model(name), query), 0.0)
 
 
-class Handle:
-    """In the place of Ray's handle of a deployment."""
-
-    def __init__(self, target):
-        self._target = target
-
-    def __getattr__(self, name):
-        return SimpleNamespace(remote=getattr(self._target, name))
-
-
 def test_the_service_takes_up_a_rollback_as_it_does_a_publish(world):
     index = world.index
     world.build(MODELS[1])
@@ -169,13 +161,13 @@ def test_the_service_takes_up_a_rollback_as_it_does_a_publish(world):
     reranker = Reranker(index.root)
 
     async def serve():
-        ingress = Ingress(ServeConfig(index=index.root), Handle(Encoder(world)), Handle(reranker))
+        service = Service(ServeConfig(index=index.root), Handle(Encoder(world)), OneProcess(Handle(reranker)))
         seen = []
         for change in (lambda: None, lambda: publish(index, 2), lambda: rollback(index), lambda: rollback(index)):
             change()
-            await ingress._follower.look()
-            assert ingress._follower.trouble is None
-            result = await ingress.search(SearchRequest(query=QUERY, k=12, recall_k=12))
+            await service.look()
+            assert await service.trouble() is None
+            result = await service.search(SearchRequest(query=QUERY, k=12, recall_k=12))
             world.check(result)
             seen.append(result.version)
         return seen
