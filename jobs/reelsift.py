@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "status": "how far an extraction is, and how its sources ended",
     "retry": "make quarantined sources pending again",
     "verify": "check that tables, and an index, are whole",
+    "duplicates": "files of equal content, and clips that are nearly equal",
     "index": "build, publish, update, roll back and remove versions of an index; delete videos",
     "search": "rank the clips of an index for a text",
     "serve": "answer searches over HTTP",

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import fsspec
 from fsspec.spec import AbstractFileSystem
@@ -171,6 +171,19 @@ class Store:
             StorageError: it is missing or cannot be read.
         """
         return self._guard("read", name, lambda: bytes(self._fs.cat_file(self.path(name))))
+
+    def read_with(self, name: str, work: Callable[[BinaryIO], _T]) -> _T:
+        """What `work` makes of the opened object, of which it reads what it needs; on a passing fault it runs again.
+
+        Raises:
+            StorageError: it is missing or cannot be read.
+        """
+
+        def opened() -> _T:
+            with self._fs.open(self.path(name), "rb") as file:
+                return work(file)
+
+        return self._guard("read", name, opened)
 
     def write(self, name: str, data: bytes) -> None:
         """Write an object so that readers see the old one, the new one, or none: never a part.
