@@ -28,6 +28,7 @@ _NOT_MEDIA = frozenset(
         *(".zip", ".gz", ".tar", ".part", ".tmp", ".crdownload"),
     )
 )
+_VIDEO_NAMES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"))
 MISSING_ETAG = "missing"
 
 
@@ -131,9 +132,12 @@ def _list_local(location: str) -> Iterator[Source]:
     def refuse(error: OSError) -> None:
         raise InputError(f"cannot list {error.filename}: {error.strerror}; fix its permissions or leave it out")
 
-    for folder, _, names in os.walk(location, onerror=refuse):
+    for folder, folders, names in os.walk(location, onerror=refuse):
         for name in names:
             yield local_source(os.path.join(folder, name))
+        # Somebody took it for a video, and would miss it; one with something in it may well be named for what it holds.
+        if not (names or folders) and folder != location and os.path.splitext(folder)[1].lower() in _VIDEO_NAMES:
+            yield local_source(folder)
 
 
 def _list_remote(location: str) -> list[Source]:

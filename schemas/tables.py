@@ -34,7 +34,7 @@ REASONS: Final = {
     "bad_name": "the file name is not valid UTF-8, so no table can hold it; rename the file",
     "missing": "the source vanished between listing and reading",
     "unreadable": "the source exists but may not be read",
-    "not_a_file": "the path is no regular file (a pipe, a device, a socket)",
+    "not_a_file": "the path is no regular file (a pipe, a device, a socket, an empty folder named like a video)",
     "changed": "the source is not the one that was planned",
     "empty": "the file has no bytes",
     "too_large": "the file, or its decoded frames, would exceed the stated limit",

@@ -131,3 +131,14 @@ def test_a_refused_bucket_is_one_line(s3_server, s3_env, monkeypatch):
     with pytest.raises(InputError) as error:
         list_sources([f"s3://{s3_server.bucket}/"])
     assert "\n" not in str(error.value)
+
+
+def test_an_empty_folder_named_like_a_video_is_a_source_and_one_with_files_is_not(folder):
+    (folder / "lost.MP4").mkdir()
+    (folder / "empty").mkdir()
+    (folder / "parts.mp4").mkdir()
+    (folder / "parts.mp4" / "1.mp4").write_bytes(b"x")
+    found = {os.path.relpath(source.uri, folder): source.etag for source in list_sources([str(folder)])}
+    assert found["lost.MP4"] == "special"
+    assert "parts.mp4/1.mp4" in found
+    assert not {"empty", "parts.mp4"} & found.keys()
