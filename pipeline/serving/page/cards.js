@@ -28,7 +28,8 @@ function shot(hit, open) {
     made.classList.add("blank");
   }
   made.append(element("span", { class: "rank" }, String(hit.rank)));
-  made.append(element("span", { class: "when" }, clock(hit.best_s ?? hit.start_s)));
+  const when = hit.best_s === null ? `${clock(hit.start_s)} – ${clock(hit.end_s)}` : clock(hit.best_s);
+  made.append(element("span", { class: "when" }, when));
   return made;
 }
 
