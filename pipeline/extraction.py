@@ -30,7 +30,7 @@ from pipeline.run_outcome import Outcome, follow
 from pipeline.run_sizes import RunSizes, run_sizes
 from pipeline.sampling import require_detector, sampler_name
 from pipeline.sources import Source, list_sources
-from pipeline.stages.commit import commit_batch
+from pipeline.stages.commit import CommitStage
 from pipeline.stages.cut import clips_a_part
 from pipeline.stages.decode import DecodeSettings, DecodeStage
 from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, split_rows, videos_per_task
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 # Blocks are the unit that Ray Data schedules; beyond this number its own bookkeeping starts to cost.
 _MAX_BLOCKS = 2000
 _NO_PROGRESS_S = 1800
+_TASKS_AN_ACTOR = 8
 
 
 def extract(config: ExtractConfig) -> ExtractSummary:
@@ -227,7 +228,9 @@ def _run_tasks(rows: list[dict[str, str]], run: _Run, has: cluster.Resources) ->
         return Outcome()  # all parts of the long videos are there, and only their commits are not
     config, sizes = run.config, run.sizes
     try:
-        pools = plan_pools(has.cpus, has.gpus, sizes.decoders, sizes.encoders, config.gpus_per_encoder)
+        pools = plan_pools(
+            has.cpus, has.gpus, sizes.decoders, sizes.encoders, config.gpus_per_encoder, sizes.encode_share
+        )
         run.account.pools({"decode": pools.decoders, "encode": pools.encoders, "commit": pools.writers})
         return follow(_wire(rows, run, pools).iter_rows(), rows, run.account)
     except ray.exceptions.RayError as error:
@@ -248,26 +251,30 @@ def _wire(rows: list[dict[str, str]], run: _Run, pools: Pools) -> ray.data.Datas
             DecodeStage,
             fn_constructor_args=(_decoding(run),),
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=pools.decoders),
+            compute=_pool(pools.decoders, len(rows)),
             num_cpus=pools.cpus_per_actor,
         )
         .map_batches(
             EncodeStage,
             fn_constructor_args=(_encoding(run),),
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=pools.encoders),
+            compute=_pool(pools.encoders, len(rows)),
             num_cpus=pools.cpus_per_actor,
             num_gpus=pools.gpus_per_encoder,
         )
         .map_batches(
-            commit_batch,  # type: ignore[arg-type]  # Ray types functions of one argument only
-            fn_kwargs={"tables": Store(run.config.tables).root},
+            CommitStage,
+            fn_constructor_args=(Store(run.config.tables).root,),
             batch_size=1,
-            # Each worker process costs seconds and 0.2 GB to start; a write takes milliseconds.
-            compute=ray.data.TaskPoolStrategy(size=pools.writers),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=pools.writers),
             num_cpus=pools.writer_cpus,
         )
     )
+
+
+def _pool(size: int, tasks: int) -> ray.data.ActorPoolStrategy:
+    # An actor takes seconds to start: where there is work for all of them, they start together.
+    return ray.data.ActorPoolStrategy(min_size=1, max_size=size, initial_size=min(size, 1 + tasks // _TASKS_AN_ACTOR))
 
 
 def _decoding(run: _Run) -> DecodeSettings:

@@ -17,6 +17,9 @@ _CHILD_BYTES = 2048 * MIB
 _TASK_BYTES = 1024 * MIB
 _CLIPS_A_PASS = 16
 _STORE_BYTES = 512 * MIB
+# One core: what it computes of a model, and how long it takes to decode a usual clip.
+_FLOPS_A_SECOND = 50e9
+_DECODE_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class RunSizes:
     batch_frames: int
     clips_a_pass: int
     store_bytes: int
+    encode_share: float = 0.5
 
 
 def model_cost(model: "EercfModel") -> ModelCost:
@@ -45,6 +49,22 @@ def model_cost(model: "EercfModel") -> ModelCost:
         width=int(visual.positional_embedding.shape[-1]),
         dim=model.token_shape.dim,
     )
+
+
+def encode_share(model: "EercfModel") -> float:
+    """About what part of a clip's processor time encoding takes: for 1 GFLOP, or 200, a clip.
+
+    >>> [round(_share(flops), 2) for flops in (1e9, 200e9)]
+    [0.09, 0.95]
+    """
+    parameters = sum(part.numel() for part in model.clip.visual.parameters())
+    # Each parameter of a transformer is multiplied once with each token.
+    return _share(2.0 * parameters * (model.token_shape.patches + 1) * model.config.num_frames)
+
+
+def _share(flops: float) -> float:
+    encode_s = flops / _FLOPS_A_SECOND
+    return encode_s / (encode_s + _DECODE_S)
 
 
 def run_sizes(config: ExtractConfig, model: "EercfModel") -> RunSizes:
@@ -67,13 +87,14 @@ def run_sizes(config: ExtractConfig, model: "EercfModel") -> RunSizes:
             batch_frames=config.encode_batch_frames,
             clips_a_pass=_CLIPS_A_PASS,
             store_bytes=_STORE_BYTES,
+            encode_share=encode_share(model),
         )
     if os.environ.get("RAY_ADDRESS"):
         raise UsageError(
             "memory_budget_gb is for a Ray that the run starts itself: unset RAY_ADDRESS, or leave the budget out"
         )
     cpus = cluster.local_cpus()
-    pools = plan_pools(cpus, 0, config.decoders, config.encoders)
+    pools = plan_pools(cpus, 0, config.decoders, config.encoders, encode_share=encode_share(model))
     plan = plan_memory(
         int(config.memory_budget_gb * (1 << 30)),
         cost,
@@ -92,4 +113,5 @@ def run_sizes(config: ExtractConfig, model: "EercfModel") -> RunSizes:
         batch_frames=plan.batch_frames,
         clips_a_pass=plan.clips_a_pass,
         store_bytes=plan.store_bytes,
+        encode_share=encode_share(model),
     )

@@ -67,8 +67,6 @@ def run_notes(videos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def commit_batch(batch: dict[str, Any], tables: str) -> dict[str, Any]:
     """Commit the task of a one-row batch; nothing raises, since that would end the whole run.
 
-    It lives here, and not where the graph is wired, so that the workers that run it need not import torch.
-
     Args:
         batch: a `TaskPayload` as one row.
         tables: the root of the tables.
@@ -92,3 +90,17 @@ def commit_batch(batch: dict[str, Any], tables: str) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(payload, name) for name in names} | {"error": error} | counts
     row |= {"busy_s": payload.busy_s, "notes": json.dumps(notes)}
     return {name: np.array([value]) for name, value in row.items()}
+
+
+class CommitStage:
+    """One actor that commits. A process of its own, since Ray ends and starts those of idle tasks, at seconds each.
+
+    It lives here, and not where the graph is wired, so that the workers that run it need not import torch.
+    """
+
+    def __init__(self, tables: str) -> None:
+        self._tables = tables
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Commit the task of a one-row batch, as `commit_batch` does."""
+        return commit_batch(batch, self._tables)

@@ -5,11 +5,18 @@ from hypothesis import strategies as st
 from pipeline.pools import plan_pools
 
 
-@given(st.integers(1, 512), st.integers(0, 64), st.none() | st.integers(1, 300), st.none() | st.integers(1, 300))
-def test_pools_always_leave_cpus_for_the_rest_of_ray_data(cpus, gpus, decoders, encoders):
-    pools = plan_pools(cpus, gpus, decoders, encoders)
+@given(
+    st.integers(1, 512),
+    st.integers(0, 64),
+    st.none() | st.integers(1, 300),
+    st.none() | st.integers(1, 300),
+    st.floats(0, 1),
+)
+def test_pools_always_leave_cpus_for_the_rest_of_ray_data(cpus, gpus, decoders, encoders, share):
+    pools = plan_pools(cpus, gpus, decoders, encoders, encode_share=share)
     used = (pools.decoders + pools.encoders) * pools.cpus_per_actor
     assert used + pools.writer_cpus <= cpus
+    assert pools.encoders <= max(1, cpus, gpus, encoders or 0)
     assert pools.decoders >= 1
     assert pools.encoders >= 1
     assert pools.cpus_per_actor > 0
