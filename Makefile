@@ -19,7 +19,7 @@ demo:
 
 # Two at a time, a file of tests after the other: much of a run is waiting for servers to start. WORKERS=0 is one by one.
 WORKERS ?= 2
-test: setup-dev $(MILVUS)/.ready
+test: setup-dev $(MILVUS)/.ready $(VENV)/.browser
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: setup-dev
@@ -67,6 +67,11 @@ $(VENV)/.bench: $(VENV)/.dev
 	@start=$$(date +%s); $(RUN) $(PIP) -c constraints.txt -e '.[dev,bench]' && touch $@ && \
 	echo "setup: benchmarks are ready after $$(( $$(date +%s) - start )) s"
 
+# The search page is tested in the Chromium of the distribution; REELSIFT_BROWSER names another.
+$(VENV)/.browser: | $(VENV)/.made
+	@$(call need_browser)
+	@touch $@
+
 $(MILVUS)/.ready: constraints.txt
 	@$(call need_python)
 	@echo "setup: installing a Milvus server into $(MILVUS)"
@@ -85,4 +90,11 @@ $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
   if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
     echo "setup: installing $$package"; apt-get update -qq && apt-get install -y -qq $$package >/dev/null; \
   else echo "$(PYTHON) has no venv module: install the package $$package, then run the same command again" >&2; exit 1; fi; }
+endef
+
+define need_browser
+test -n "$$REELSIFT_BROWSER" || command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || { \
+  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    echo "setup: installing chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+  else echo "the search page is tested in Chromium: install the package chromium, then run the same command again" >&2; exit 1; fi; }
 endef

@@ -306,8 +306,9 @@ def test_every_control_has_a_name(chromium, serve):
     ask(page)
     page.locator("#filters-open").click()
     nameless = page.evaluate(
-        """[...document.querySelectorAll("button, input, select")].filter((each) => !(
-            each.getAttribute("aria-label") || each.labels?.length || each.textContent.trim())).map((each) => each.outerHTML)"""
+        """[...document.querySelectorAll("button, input, select")]
+            .filter((each) => !(each.getAttribute("aria-label") || each.labels?.length || each.textContent.trim()))
+            .map((each) => each.outerHTML)"""
     )
     assert nameless == []
     assert page.evaluate("document.documentElement.lang") == "en"
