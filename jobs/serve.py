@@ -34,6 +34,9 @@ def parsers() -> dict[str, CommandParser]:
     parser.add_argument("--index", metavar="URI", help="the index")
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", metavar="N", type=int, help="port to listen on (default 8000)")
+    parser.add_argument(
+        "--rerank-shards", metavar="N", type=int, help="divide the fine tokens among N processes (default 1)"
+    )
     _add_front(parser)
     return {"serve": parser}
 

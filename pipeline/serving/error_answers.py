@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from pipeline.serving.answer_examples import error_example
 from pipeline.serving.envelope import internal_failure
 from pipeline.serving.errors import INVALID_REQUEST, Failure, FailureError, failure, failure_of
 from pipeline.serving.invalid_request import explain_invalid
@@ -41,7 +42,14 @@ def described(*statuses: int, **meanings: str) -> dict[int | str, dict[str, Any]
         meanings: of others, by `s404="..."`.
     """
     texts = {status: _MEANINGS[status] for status in statuses} | {int(k[1:]): text for k, text in meanings.items()}
-    return {status: {"model": ErrorBody, "description": text} for status, text in sorted(texts.items())}
+    return {
+        status: {
+            "model": ErrorBody,
+            "description": text,
+            "content": {"application/json": {"example": error_example(status)}},
+        }
+        for status, text in sorted(texts.items())
+    }
 
 
 def add_error_answers(app: FastAPI) -> None:

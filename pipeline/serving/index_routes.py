@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
+from pipeline.serving.answer_examples import answered
 from pipeline.serving.backend import Backend
 from pipeline.serving.error_answers import NO_SUCH_CLIP, described
 from pipeline.serving.search_routes import ClipId
@@ -14,17 +15,23 @@ def index_routes(backend: Backend) -> APIRouter:
     """GET /v1/index, GET /v1/clips/{clip_id} and POST /admin/v1/index."""
     router = APIRouter()
 
-    @router.get("/v1/index", responses=described(500), tags=["search"])
+    @router.get("/v1/index", responses=answered(IndexInfo) | described(500), tags=["search"])
     async def index() -> IndexInfo:
         """The published version that new requests are answered from; `version` is null while there is none."""
         return await backend.index()
 
-    @router.get("/v1/clips/{clip_id}", responses=described(422, 429, 500, 503, 504, s404=NO_SUCH_CLIP), tags=["search"])
+    @router.get(
+        "/v1/clips/{clip_id}",
+        responses=answered(ClipInfo) | described(422, 429, 500, 503, 504, s404=NO_SUCH_CLIP),
+        tags=["search"],
+    )
     async def clip(clip_id: ClipId) -> ClipInfo:
         """A clip of the published version: where it is, and the fields that a filter may name."""
         return await backend.clip(clip_id)
 
-    @router.post("/admin/v1/index", responses=described(409, 413, 422, 500, 503, 504), tags=["admin"])
+    @router.post(
+        "/admin/v1/index", responses=answered(IndexInfo) | described(409, 413, 422, 500, 503, 504), tags=["admin"]
+    )
     async def adopt(request: Annotated[AdminIndexRequest, Body()]) -> IndexInfo:
         """Look for the published version now instead of within two seconds.
 

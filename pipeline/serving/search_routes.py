@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Query
 
 from pipeline.ranking import clean_query
+from pipeline.serving.answer_examples import answered
 from pipeline.serving.backend import Backend
 from pipeline.serving.error_answers import NO_SUCH_CLIP, described
 from pipeline.serving.errors import INVALID_REQUEST, FailureError, failure
@@ -20,7 +21,7 @@ def search_routes(backend: Backend) -> APIRouter:
     """POST /v1/search, POST /v1/search:batch and GET /v1/similar/{clip_id}."""
     router = APIRouter(tags=["search"])
 
-    @router.post("/v1/search", responses=described(*_SEARCH_ERRORS))
+    @router.post("/v1/search", responses=answered(SearchResult) | described(*_SEARCH_ERRORS))
     async def search(request: Annotated[SearchRequest, Body()]) -> SearchResult:
         """Rank clips for a text.
 
@@ -30,7 +31,7 @@ def search_routes(backend: Backend) -> APIRouter:
         """
         return await backend.search(request.model_copy(update={"query": _cleaned(request.query, "query")}))
 
-    @router.post("/v1/search:batch", responses=described(*_SEARCH_ERRORS))
+    @router.post("/v1/search:batch", responses=answered(BatchResult) | described(*_SEARCH_ERRORS))
     async def batch(request: Annotated[BatchRequest, Body()]) -> BatchResult:
         """Rank clips for many texts with the same options, in less time than one by one.
 
@@ -40,7 +41,10 @@ def search_routes(backend: Backend) -> APIRouter:
         queries = [_cleaned(query, f"queries.{place}") for place, query in enumerate(request.queries)]
         return await backend.batch(request.model_copy(update={"queries": queries}))
 
-    @router.get("/v1/similar/{clip_id}", responses=described(422, 429, 500, 503, 504, s404=NO_SUCH_CLIP))
+    @router.get(
+        "/v1/similar/{clip_id}",
+        responses=answered(SimilarResult) | described(422, 429, 500, 503, 504, s404=NO_SUCH_CLIP),
+    )
     async def similar(clip_id: ClipId, k: Annotated[int, Query(ge=1, le=MAX_K)] = 10) -> SimilarResult:
         """The clips whose coarse vectors are nearest to that of a clip, without the clip itself."""
         return await backend.similar(clip_id, k)

@@ -11,7 +11,7 @@ from pipeline.serving.errors import FailureError, failure
 from pipeline.serving.http_app import build_app
 from schemas.errors import IndexCorruptError, IndexMissingError, UsageError, VectorStoreError
 from schemas.filters import parse_filter
-from schemas.http import ErrorBody, Health, IndexInfo, SearchRequest
+from schemas.http import BatchResult, ClipInfo, ErrorBody, Health, IndexInfo, SearchRequest, SimilarResult
 from schemas.results import SearchHit, SearchResult
 
 HIT = SearchHit(
@@ -245,3 +245,24 @@ def test_openapi_describes_each_error_answer(client):
     assert "HTTPValidationError" not in document["components"]["schemas"]
     request = document["paths"]["/v1/search"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert request["$ref"].endswith("/SearchRequest")
+
+
+def test_openapi_has_a_valid_example_of_each_answer_and_each_body(client):
+    document = client.get("/openapi.json").json()
+    models = {
+        model.__name__: model for model in (SearchResult, BatchResult, SimilarResult, ClipInfo, IndexInfo, ErrorBody)
+    }
+    seen = set()
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if "/v1/" not in path:
+                continue
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+            if body:
+                assert document["components"]["schemas"][body["$ref"].rsplit("/", 1)[-1]]["examples"]
+            for answer in operation["responses"].values():
+                content = answer["content"]["application/json"]
+                name = content["schema"]["$ref"].rsplit("/", 1)[-1]
+                models[name].model_validate(content["example"])
+                seen.add(name)
+    assert seen == set(models)
