@@ -5,6 +5,7 @@ AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, profiles), read by 
 """
 
 import errno
+import itertools
 import os
 import re
 import shutil
@@ -24,6 +25,9 @@ _T = TypeVar("_T")
 _RETRY_WAITS_S = (0.2, 0.8, 3.0)
 # An endpoint that swallows requests costs a try a minute or more: then there is no second one.
 _RETRY_WITHIN_S = 30.0
+# What a worker of a long run waits instead: an object store may be away for a minute, and nobody looks on.
+WORKER_PATIENCE_S = 150.0
+_LATE_WAIT_S = 10.0
 # What no retry can mend; everything else of an object store may be a passing fault.
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _FINAL_ERRNOS = {errno.EINVAL, errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EPERM, errno.ENOSYS}
@@ -104,18 +108,19 @@ def explain(error: BaseException) -> str:
     return text[:300]
 
 
-def retrying(work: Callable[[], _T]) -> _T:
-    """Run `work`; on a passing fault wait and try again, at most three times more.
+def retrying(work: Callable[[], _T], patience_s: float = 0.0) -> _T:
+    """Run `work`; on a passing fault wait and try again, at most three times more, or for as long as `patience_s`.
 
     Raises:
-        OSError: the last fault. What botocore raises outside of that class (no endpoint, no credentials) is one too.
+        OSError: the last fault. What S3's clients raise outside of that class (no endpoint, no credentials, half a body) is
+            one too.
     """
     started = time.monotonic()
-    for wait_s in _RETRY_WAITS_S:
+    for wait_s in itertools.chain(_RETRY_WAITS_S, itertools.repeat(_LATE_WAIT_S) if patience_s else ()):
         try:
             return _as_os_error(work)
         except OSError as error:
-            too_late = time.monotonic() - started > _RETRY_WITHIN_S
+            too_late = time.monotonic() - started > max(_RETRY_WITHIN_S, patience_s)
             if isinstance(error, _FINAL) or error.errno in _FINAL_ERRNOS or too_late:
                 raise
             time.sleep(wait_s)
@@ -127,7 +132,7 @@ def _as_os_error(work: Callable[[], _T]) -> _T:
         return work()
     except Exception as error:
         kind = type(error)
-        if isinstance(error, OSError) or not kind.__module__.startswith(("botocore", "aiobotocore")):
+        if isinstance(error, OSError) or not kind.__module__.startswith(("botocore", "aiobotocore", "aiohttp")):
             raise
         # Named, not imported: local runs load no S3 client.
         if "Credentials" in kind.__name__ or "Profile" in kind.__name__:
@@ -140,12 +145,14 @@ class Store:
 
     Args:
         root: a local directory or s3://bucket/prefix; a local one is made at the first write.
+        patience_s: how long a passing fault of a remote store is waited out; 0 for some seconds.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, patience_s: float = 0.0) -> None:
         self.root = canonical(root)
         self._fs = filesystem(self.root)
         self.is_remote = is_remote(self.root)
+        self._patience_s = patience_s if self.is_remote else 0.0
 
     def path(self, name: str) -> str:
         """The full location of the object `name`."""
@@ -153,7 +160,7 @@ class Store:
 
     def _guard(self, verb: str, name: str, work: Callable[[], _T]) -> _T:
         try:
-            return retrying(work)
+            return retrying(work, self._patience_s)
         except (OSError, NotImplementedError) as error:
             why = explain(error)
             if verb == "write" and self.is_remote and isinstance(error, FileNotFoundError):

@@ -14,7 +14,7 @@ from pipeline.contents import remember
 from pipeline.long_videos import commit_part
 from pipeline.stages.cut import Part
 from pipeline.stages.payload import TaskPayload, from_ipc
-from pipeline.storage import Store
+from pipeline.storage import WORKER_PATIENCE_S, Store
 from pipeline.tables import clip_objects, clips_names, write_parquet
 from schemas.tables import STATUSES, VIDEOS_DIR
 
@@ -81,7 +81,7 @@ def commit_batch(batch: dict[str, Any], tables: str) -> dict[str, Any]:
     error, notes = payload.error, _NO_NOTES
     if not payload.is_void:
         try:
-            counts = commit_task(Store(tables), payload)
+            counts = commit_task(Store(tables, WORKER_PATIENCE_S), payload)
             notes = _NO_NOTES if payload.part else run_notes(from_ipc(payload.videos).to_pylist())
         except Exception as problem:  # noqa: BLE001  (said above)
             error = payload.failed("commit", problem).error

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from fsspec.spec import AbstractFileSystem
+
 from pipeline.sources import MISSING_ETAG, local_source, remote_source
-from pipeline.storage import explain, filesystem, is_remote, retrying
+from pipeline.storage import WORKER_PATIENCE_S, explain, filesystem, is_remote, retrying
 from schemas.errors import BadVideoError
 
 
@@ -48,19 +50,24 @@ def local_copy(uri: str, planned_etag: str, max_bytes: int) -> Iterator[str]:
         return
     fs = filesystem(uri)
     try:
-        source = remote_source(uri, retrying(lambda: fs.info(uri)))
+        source = remote_source(uri, retrying(lambda: fs.info(uri), WORKER_PATIENCE_S))
         check_source(planned_etag=planned_etag, etag=source.etag, size_bytes=source.size_bytes, max_bytes=max_bytes)
         with tempfile.TemporaryDirectory(prefix="reelsift-") as folder:
             # The suffix helps demuxers that have no magic bytes to go by.
             path = str(Path(folder) / f"source{os.path.splitext(uri)[1][:12]}")
-            retrying(lambda: fs.get_file(uri, path))
-            if os.path.getsize(path) != source.size_bytes:
-                raise OSError(f"{uri}: {os.path.getsize(path)} of {source.size_bytes} bytes came")
+            retrying(lambda: _fetch(fs, uri, path, source.size_bytes), WORKER_PATIENCE_S)
             yield path
     except FileNotFoundError:
         raise BadVideoError("missing", "no such object") from None
     except PermissionError as error:
         raise BadVideoError("unreadable", explain(error)) from None
+
+
+def _fetch(fs: AbstractFileSystem, uri: str, path: str, size_bytes: int) -> None:
+    # A body that ends early is no error to every client.
+    fs.get_file(uri, path)
+    if os.path.getsize(path) != size_bytes:
+        raise OSError(f"{uri}: {os.path.getsize(path)} of {size_bytes} bytes came")
 
 
 class HeldCopy:

@@ -282,6 +282,22 @@ def test_a_passing_fault_is_retried(no_waiting):
     assert retrying(work) == "done"
 
 
+def test_a_worker_waits_out_a_fault_that_others_are_told_of(no_waiting, monkeypatch):
+    monkeypatch.setattr(storage, "_LATE_WAIT_S", 0.0)
+    with pytest.raises(OSError, match="Service Unavailable"):
+        retrying(failing(9, OSError(errno.EIO, "Service Unavailable"))[0])
+    assert retrying(failing(9, OSError(errno.EIO, "Service Unavailable"))[0], storage.WORKER_PATIENCE_S) == "done"
+
+
+def test_patience_ends(no_waiting, monkeypatch):
+    monkeypatch.setattr(storage, "_LATE_WAIT_S", 0.0)
+    monkeypatch.setattr(storage, "_RETRY_WITHIN_S", 0.0)
+    work, left = failing(1 << 16, OSError(errno.EIO, "Service Unavailable"))
+    with pytest.raises(OSError, match="Service Unavailable"):
+        retrying(work, 1e-6)
+    assert left
+
+
 @pytest.mark.parametrize(
     "error", [FileNotFoundError(), PermissionError(), OSError(errno.ENOSPC, "full"), OSError(errno.EINVAL, "bad key")]
 )
