@@ -13,7 +13,7 @@ import torch
 from models.eercf import EercfModel
 from models.registry import load_model
 from pipeline.decode.isolated import IsolatedDecoder
-from pipeline.decode.records import DecodedVideo
+from pipeline.decode.records import ClipRange, DecodedVideo, TooManyClipsError
 from pipeline.run_sizes import model_cost
 from pipeline.sampling import require_detector
 from pipeline.sources import Source, list_sources
@@ -34,6 +34,9 @@ _ROW_BYTES: Final = 400
 _PLAN_COPIES: Final = 3
 _ENCODED_AT_ONCE: Final = 4
 _ENCODED_MOST: Final = 32
+_LONG_CLIPS: Final = 64
+# All clips of one video; above it some stand for all.
+_ANSWER_BYTES: Final = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -118,24 +121,50 @@ def _decode_sample(
     """What each took, and the frames of some clips."""
     sample: list[Sampled] = []
     pictures: list[np.ndarray] = []
-    with IsolatedDecoder(config.decode_timeout_s) as decoder:
+    with IsolatedDecoder(config.decode_timeout_s, max_answer_bytes=_ANSWER_BYTES) as decoder:
         decoder.start()
         for source in chosen:
-            before, start = _cpu_seconds(decoder.pid), time.monotonic()
+            start = time.monotonic()
             size = max(0, source.size_bytes)
             try:
-                video = _decode(config, source, model, decoder)
+                video, clips, spent = _measured(config, source, model, decoder)
             except BadVideoError:
                 sample.append(Sampled(size, 0.0, 0, time.monotonic() - start, True))
                 continue
-            spent = _cpu_seconds(decoder.pid) - before
-            sample.append(Sampled(size, video.duration_s, len(video.clips), max(0.0, spent), False))
+            sample.append(Sampled(size, video.duration_s, clips, max(0.0, spent), False))
             room = _ENCODED_MOST - len(pictures)
             pictures += [clip.frames_NHWC for clip in video.clips[: min(room, _ENCODED_AT_ONCE)]]
     return sample, pictures
 
 
-def _decode(config: PlanConfig, source: Source, model: EercfModel, decoder: IsolatedDecoder) -> DecodedVideo:
+def _measured(
+    config: PlanConfig, source: Source, model: EercfModel, decoder: IsolatedDecoder
+) -> tuple[DecodedVideo, int, float]:
+    """A video, how many clips it has, and processor seconds for all of them; of a long one some stand for all.
+
+    Raises:
+        BadVideoError: it cannot be used.
+    """
+    before = _cpu_seconds(decoder.pid)
+    try:
+        video = _decode(config, source, model, decoder)
+    except TooManyClipsError as error:
+        between = _cpu_seconds(decoder.pid)
+        some = min(error.clips, _LONG_CLIPS)
+        edges = None if error.edges is None else tuple(error.edges[: some + 1])
+        video = _decode(config, source, model, decoder, ClipRange(first=0, last=some, edges=edges))
+        rest = (_cpu_seconds(decoder.pid) - between) * error.clips / some
+        return video, error.clips, between - before + rest
+    return video, len(video.clips), _cpu_seconds(decoder.pid) - before
+
+
+def _decode(
+    config: PlanConfig,
+    source: Source,
+    model: EercfModel,
+    decoder: IsolatedDecoder,
+    part: ClipRange | None = None,
+) -> DecodedVideo:
     preprocess = model.config.preprocess
     with local_copy(source.uri, source.etag, config.max_source_bytes) as path:
         return decoder.decode(
@@ -145,6 +174,7 @@ def _decode(config: PlanConfig, source: Source, model: EercfModel, decoder: Isol
             size=preprocess.image_size,
             interpolation=preprocess.interpolation,
             fast=config.sampling == "fast",
+            part=part,
         )
 
 

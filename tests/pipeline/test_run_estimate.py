@@ -1,5 +1,6 @@
 import pytest
 
+from pipeline import run_estimate
 from pipeline.run_estimate import Sampled, choose_sample, estimate_run, listing_bytes, scaled
 from pipeline.sources import Source
 from schemas.errors import ConfigError, InputError
@@ -42,6 +43,15 @@ def test_an_estimate_of_a_small_folder_is_what_it_is_and_writes_nothing(tmp_path
     assert found.video_hours == pytest.approx(6 / 3600, abs=1e-4)
     assert (found.quarantined_share, found.reads, found.lists) == (0.0, 0, 0)
     assert found.table_bytes == pytest.approx(6 * 56_000, rel=0.1)
+
+
+def test_a_video_with_more_clips_than_are_held_is_estimated_by_some(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_estimate, "_ANSWER_BYTES", 3 * 12 * 64 * 64 * 3)
+    monkeypatch.setattr(run_estimate, "_LONG_CLIPS", 2)
+    make_video(tmp_path / "long.mp4", num_frames=120)
+    found = estimate_run(PlanConfig(input=[str(tmp_path)], clips="fixed:1"))
+    assert (found.clips, found.quarantined_share) == (10, 0.0)
+    assert found.video_hours == pytest.approx(10 / 3600, abs=1e-4)
 
 
 def test_nothing_to_estimate_is_one_line(tmp_path):
