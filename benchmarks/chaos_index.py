@@ -188,6 +188,7 @@ def one_kill(context: ForkServerContext, name: str, state: Path, after_s: float,
 
 def _note(outcome: Outcome, name: str, after_s: float, text: str) -> None:
     outcome.problems.append(f"{name}, killed after {after_s:.3f} s: {text}")
+    print(f"problem: {outcome.problems[-1]}", flush=True)
 
 
 def undisturbed_s(context: ForkServerContext, name: str, state: Path) -> float:
@@ -259,9 +260,6 @@ def main() -> None:
     context.set_forkserver_preload(list(_PRELOADED))
     rng = random.Random(args.seed)
     outcomes = {name: measure(context, name, args.kills, rng) for name in args.only or _COMMANDS}
-    for outcome in outcomes.values():
-        for problem in outcome.problems:
-            print(f"problem: {problem}", flush=True)
     tell(
         f"kill -9 at {args.kills} random moments of build, publish, update and delete, Milvus Lite",
         f"python -m benchmarks.chaos_index --kills {args.kills} --seed {args.seed}",

@@ -248,6 +248,16 @@ def test_orphans_in_milvus_and_in_the_folder_go_and_what_is_not_ours_stays(two, 
     check_whole(index)
 
 
+def test_what_no_manifest_names_goes_from_versions_that_stay(two, index):
+    store = version_store(index, 2)
+    before = store.names("fine"), store.names("")
+    for name in ("fine/shard-00000.r9.bin", "fine/.shard-00001.bin.77.88.part", "tasks.r9.txt"):
+        store.write(name, b"left")
+    collect_garbage(index, 2)
+    assert (store.names("fine", hidden=True), store.names("")) == before
+    check_whole(index)
+
+
 def test_what_a_killed_build_left_goes_too(two, index):
     collection = read_manifest(index, 1).collection.replace("_v1", "_v3")
     vectors = VectorStore.open("lite", index.root)
