@@ -43,7 +43,7 @@ def clip_specs(count: int) -> list[ClipSpec]:
     """The first `count` of an endless list; each hundred holds the same share of every kind.
 
     >>> [spec.name for spec in clip_specs(2)], len({spec.seed for spec in clip_specs(250)})
-    (['0000-libx264.mp4', '0001-libvpx-vp9.webm'], 250)
+    (['0000-libx264.mp4', '0001-libx265.mp4'], 250)
     """
     kinds = [kind for kind in _KINDS for _ in range(kind[0])]
     specs = []

@@ -112,8 +112,8 @@ def retrying(work: Callable[[], _T], patience_s: float = 0.0) -> _T:
     """Run `work`; on a passing fault wait and try again, at most three times more, or for as long as `patience_s`.
 
     Raises:
-        OSError: the last fault. What S3's clients raise outside of that class (no endpoint, no credentials, half a body) is
-            one too.
+        OSError: the last fault. What S3's clients raise outside of that class (no endpoint, no credentials, half a
+            body) is one too.
     """
     started = time.monotonic()
     for wait_s in itertools.chain(_RETRY_WAITS_S, itertools.repeat(_LATE_WAIT_S) if patience_s else ()):
