@@ -51,6 +51,8 @@ def connect(*, object_store_bytes: int = _LOCAL_STORE_BYTES) -> Resources:
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     address = os.environ.get("RAY_ADDRESS")
     local = {
+        # Without it Ray joins whatever cluster `ray start` has left running on this machine.
+        "address": "local",
         "num_cpus": local_cpus(),
         "include_dashboard": False,
         "object_store_memory": object_store_bytes,
