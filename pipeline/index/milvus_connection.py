@@ -87,6 +87,14 @@ class MilvusConnection:
 
         return self.ask(loaded)
 
+    def renew(self) -> None:
+        """Connect anew. A connection that lost its server tries again ever more seldom, and may miss its return.
+
+        Raises:
+            VectorStoreError: Milvus is away.
+        """
+        self._reconnect(self._client)
+
     def forget(self, collection: str) -> None:
         """A collection is gone: one of that name would have to be loaded anew."""
         self._loaded.discard(collection)

@@ -241,7 +241,6 @@ class VectorStore:
         Raises:
             VectorStoreError: Milvus is away, or has no such collection.
         """
-
         return self.search_frames_batch(collection, text_D[None], limit, search, expression)[0]
 
     def search_frames_batch(
@@ -388,6 +387,14 @@ class VectorStore:
 
         self._milvus.ask(work)
         self._milvus.forget(collection)
+
+    def renew(self) -> None:
+        """Connect anew, after Milvus was away.
+
+        Raises:
+            VectorStoreError: it still is.
+        """
+        self._milvus.renew()
 
     def close(self) -> None:
         """Disconnect; Milvus Lite closes its directory when nobody in this process uses it any more."""

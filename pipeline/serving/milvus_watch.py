@@ -11,7 +11,7 @@ from schemas.manifest import LITE, VersionManifest
 
 _PERIOD_S: Final = 1.0
 _CONNECT_S: Final = 1.0
-_CHECK_S: Final = 8.0
+_RECOVER_S: Final = 8.0
 _DEFAULT_PORT: Final = 19530
 
 
@@ -24,7 +24,7 @@ class MilvusWatch:
     Args:
         breaker: that is opened and closed.
         manifest: gives the version in use, or None.
-        check: proves that Milvus answers searches of it.
+        recover: connects to a Milvus that was away, and proves that it answers searches of the version.
         period_s: between two looks.
     """
 
@@ -32,12 +32,12 @@ class MilvusWatch:
         self,
         breaker: Breaker,
         manifest: Callable[[], VersionManifest | None],
-        check: Callable[[VersionManifest], Awaitable[None]],
+        recover: Callable[[VersionManifest], Awaitable[None]],
         period_s: float = _PERIOD_S,
     ) -> None:
         self._breaker = breaker
         self._manifest = manifest
-        self._check = check
+        self._recover = recover
         self._period_s = period_s
 
     async def watch(self) -> None:
@@ -57,7 +57,7 @@ class MilvusWatch:
         elif self._breaker.is_open:
             # Whatever is wrong, it is not well yet.
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._check(manifest), _CHECK_S)
+                await asyncio.wait_for(self._recover(manifest), _RECOVER_S)
                 self._breaker.close()
 
 

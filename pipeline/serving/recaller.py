@@ -86,6 +86,14 @@ class Recaller(ABC, Generic[_O]):
         """
         await self._in_thread(self._check, version)
 
+    async def recover(self, version: VersionKey) -> None:
+        """Connect to a Milvus that was away, and prove that it answers searches.
+
+        Raises:
+            VectorStoreError: it does not.
+        """
+        await self._in_thread(self._recover, version)
+
     async def recall(
         self, version: VersionKey, query: EncodedQuery, ask: Ask, skip: Set[str] = frozenset()
     ) -> Candidates:
@@ -162,6 +170,11 @@ class Recaller(ABC, Generic[_O]):
         )
 
     def _warm(self, version: VersionKey) -> None:
+        self._check(version)
+
+    def _recover(self, version: VersionKey) -> None:
+        with self._versions.hold(version) as opened:
+            opened.vectors.renew()
         self._check(version)
 
     def _check(self, version: VersionKey) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -65,7 +65,7 @@ class Service:
         self.limiter = Limiter(config.max_wait_ms, LEAST_UNDER_WAY, MAX_UNDER_WAY)
         self.breaker = Breaker()
         self._follower = Follower(lambda: live_manifest(index), self._prepare, self._check, POLL_S)
-        self._watch = MilvusWatch(self.breaker, lambda: self._follower.manifest, stages.check)
+        self._watch = MilvusWatch(self.breaker, lambda: self._follower.manifest, stages.recover)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -19,6 +19,9 @@ class BothStages(Protocol):
     async def check(self, manifest: VersionManifest) -> None:
         """Prove that Milvus answers."""
 
+    async def recover(self, manifest: VersionManifest) -> None:
+        """Let every replica connect to a Milvus that was away, and prove that it answers."""
+
     async def answer(self, manifest: VersionManifest, query: EncodedQuery, ask: Ask) -> Answer:
         """The best clips for one text."""
 
@@ -49,6 +52,10 @@ class StageOneCalls:
     async def check(self, manifest: VersionManifest) -> None:
         """Prove that Milvus answers."""
         await call(self._recaller.check, key_of(manifest))
+
+    async def recover(self, manifest: VersionManifest) -> None:
+        """Let every replica connect to a Milvus that was away, and prove that it answers."""
+        await call_all(self._recaller, "recover", key_of(manifest))
 
     async def similar(self, manifest: VersionManifest, clip_id: str, k: int) -> list[SearchHit] | None:
         """The clips most like a clip, or None without that clip."""

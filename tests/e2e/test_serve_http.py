@@ -14,6 +14,7 @@ import torch
 
 from pipeline.search import Searcher
 from pipeline.storage import Store
+from schemas.filters import parse_filter
 from schemas.http import ErrorBody, Health, IndexInfo
 from schemas.manifest import LIVE_POINTER, LivePointer
 from schemas.recall import RECALL_MODES
@@ -88,6 +89,11 @@ def test_http_and_one_process_answer_alike_in_each_way_of_recall(client, root):
             assert_same(over_http, searcher.search("a red star", 30, 20, mode).model_dump())
             for hit in over_http["hits"][:20]:
                 assert hit["score"] == pytest.approx(seen.setdefault(hit["clip_id"], hit["score"]), abs=1e-5)
+            narrowed = {"field": "start_s", "op": ">", "value": 0}
+            over_http = search(client, "a red star", 30, 20, recall=mode, filter=narrowed)
+            one = searcher.search("a red star", 30, 20, mode, parse_filter(json.dumps(narrowed)))
+            assert_same(over_http, one.model_dump())
+            assert all(hit["start_s"] > 0 for hit in over_http["hits"])
     assert 20 < len(seen) < 60
 
 
@@ -99,6 +105,24 @@ def test_texts_that_arrive_together_are_answered_as_if_alone(service, root):
         together = list(pool.map(lambda query: search(client, query, 20, 60), QUERIES * 8))
     for result in together:
         assert_same(result, alone[result["query"]])
+
+
+def test_a_batch_answers_as_one_query_after_the_other(client):
+    answer = client.post("/v1/search:batch", json={"queries": QUERIES, "k": 20, "recall_k": 30})
+    assert answer.status_code == 200, answer.text
+    for query, result in zip(QUERIES, answer.json()["results"], strict=True):
+        assert_same(result, search(client, query, 20, 30))
+
+
+def test_a_hit_leads_to_its_clip_its_explanation_and_clips_like_it(client):
+    [hit] = search(client, "a red star", 1, 5, explain=True)["hits"]
+    assert sum(hit["explanation"]["frame_weights"]) == pytest.approx(1, abs=1e-4)
+    clip = client.get(f"/v1/clips/{hit['clip_id']}").json()
+    assert (clip["video_id"], clip["start_s"]) == (hit["video_id"], hit["start_s"])
+    like = client.get(f"/v1/similar/{hit['clip_id']}", params={"k": 3}).json()["hits"]
+    assert len(like) == 3
+    assert hit["clip_id"] not in {other["clip_id"] for other in like}
+    assert error_of(client.get("/v1/clips/c0"), 404).code == "no_such_clip"
 
 
 def test_the_first_line_says_where_it_listens_and_how_to_ask(service):
@@ -122,6 +146,7 @@ def test_index_and_health_tell_what_is_served(client):
         (b'{"query": "a", "k": 0}', 422, "k"),
         (b'{"query": "a", "recall_k": NaN}', 422, "recall_k"),
         (b'{"query": "a", "page": 2}', 422, "page"),
+        (b'{"query": "a", "filter": {"field": "nope", "op": "==", "value": 1}}', 422, "filter"),
         (b"{", 422, "body"),
         (b"", 422, "body"),
         (b"\xff\xfe", 422, "body"),
@@ -182,6 +207,10 @@ def test_a_newly_published_version_is_taken_up_without_a_break(service, client, 
         assert build_version(root, seed=2, videos=20).version == 2
         for version in (2, 1):
             publish_version(root, version)
+            # Told at once, or seen within two seconds.
+            if version == 2:
+                assert client.post("/admin/v1/index", json={"version": 2}, timeout=120).json()["version"] == 2
+                assert error_of(client.post("/admin/v1/index", json={"version": 9}), 409).code == "another_version"
             with closing(Searcher.open(str(root / "index"))) as searcher:
                 expected[version] = searcher.search("a red star", 20, 50).model_dump()
             until(lambda version=version: search(client, "a red star")["version"] == version)
@@ -194,7 +223,7 @@ def test_a_newly_published_version_is_taken_up_without_a_break(service, client, 
 
 
 def test_without_an_index_it_says_what_to_run_and_begins_when_there_is_one(tmp_path):
-    with running_service(tmp_path) as service:
+    with running_service(tmp_path, "--rerank-shards", "2") as service:
         service.wait_for_line()
         with service.client() as client:
             ask = {"query": "a red star"}
@@ -217,6 +246,8 @@ def test_without_an_index_it_says_what_to_run_and_begins_when_there_is_one(tmp_p
             service.wait_ready()
             answer = search(client, "a red star")
             assert (answer["recall"], len(answer["hits"])) == ("coarse", 10)
+            with closing(Searcher.open(str(tmp_path / "index"))) as searcher:
+                assert_same(answer, searcher.search("a red star", 10, 50).model_dump())
             error = error_of(client.post("/v1/search", json=ask | {"recall": "frames"}), 422)
             assert (error.code, error.field) == ("invalid_request", "recall")
             assert "reelsift index build --frames yes" in error.message
