@@ -102,7 +102,7 @@ class Client(_Questions):
         return read(IndexInfo, self._ask(self._adopt(version)))
 
     def fetch(self, address: str) -> bytes:
-        """A clip's picture, or a video of up to 8 MiB: `thumbnail_url` or `media_url` of an answer."""
+        """A clip's picture, or all of its video: `thumbnail_url` or `media_url` of an answer."""
         return self._ask(self._get(address)).content
 
     def _ask(self, call: Call) -> httpx.Response:

@@ -17,8 +17,8 @@ from pipeline.serving.metrics import Metrics
 from pipeline.serving.search_routes import ClipId
 from pipeline.serving.signed_links import MEDIA, THUMBNAILS, Links, is_over
 
-# Ray Serve does not hold a slow reader's answer back, it keeps it: so an answer is no longer than this.
-MAX_ANSWER_BYTES = 8 << 20
+# A player that is paused keeps its connection; a part that ends frees the place, and the player asks for the next.
+MAX_PART_BYTES = 8 << 20
 MAX_AT_ONCE = 32
 _PLACES = 4096
 _KEEP = "private, max-age=3600"
@@ -26,7 +26,7 @@ _Expires = Annotated[int, Query(ge=0, le=1 << 40, description="As the address sa
 _Signature = Annotated[str, Query(max_length=64, description="As the address says.")]
 _Time = Annotated[str, Query(pattern=r"^[0-9]{1,9}\.[0-9]{3}$", description="Presentation time in seconds.")]
 _FORBIDDEN = "the address was not made by this service (code bad_signature), or is too old (code link_expired)"
-_UNSATISFIABLE = "no such bytes, or so many that they must be asked for by `Range`"
+_UNSATISFIABLE = "the video has no such bytes (code range_not_satisfiable)"
 
 
 class MediaSource(Protocol):
@@ -58,7 +58,7 @@ def media_routes(backend: Backend, source: MediaSource, links: Links, metrics: M
     async def media(clip_id: ClipId, expires: _Expires, signature: _Signature, request: Request) -> Response:
         """The video that a clip is a part of, whole or by `Range`, as the `media_url` of a hit says.
 
-        An answer has at most 8 MiB: `Content-Range` says where to go on.
+        A part has at most 8 MiB: `Content-Range` says where to go on.
         """
         doors.check(MEDIA, clip_id, expires, signature)
         return await doors.media(clip_id, request)
@@ -166,15 +166,7 @@ def _asked(request: Request, facts: MediaFile) -> ByteRange | Response | None:
     if request.headers.get("if-range", facts.etag) != facts.etag:
         header = None
     try:
-        part = wanted_range(header, facts.size_bytes, MAX_ANSWER_BYTES)
+        return wanted_range(header, facts.size_bytes, MAX_PART_BYTES)
     except UnsatisfiableError:
-        return _unsatisfiable(facts, f"the video has {facts.size_bytes} bytes")
-    if part is None and facts.size_bytes > MAX_ANSWER_BYTES and request.method != "HEAD":
-        how = "ask for parts of it by Range, such as 'Range: bytes=0-'"
-        return _unsatisfiable(facts, f"the video has {facts.size_bytes} bytes: {how}")
-    return part
-
-
-def _unsatisfiable(facts: MediaFile, message: str) -> Response:
-    what = failure(416, "range_not_satisfiable", message, "Range")
-    return answer(what, {"content-range": f"bytes */{facts.size_bytes}"})
+        what = failure(416, "range_not_satisfiable", f"the video has {facts.size_bytes} bytes", "Range")
+        return answer(what, {"content-range": f"bytes */{facts.size_bytes}"})
