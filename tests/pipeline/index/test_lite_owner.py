@@ -184,3 +184,14 @@ def test_a_place_that_is_no_directory_is_one_line(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(VectorStoreError, match=r"^cannot open .*file/milvus.db: [^\n]*$"):
         VectorStore.open("lite", str(tmp_path / "file"))
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_left_free(root, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lite_owner, "_publish", full)
+        with pytest.raises(VectorStoreError, match=rf"into {root}: No space[^\n]*$"):
+            VectorStore.open("lite", str(root))
+    VectorStore.open("lite", str(root)).close()
