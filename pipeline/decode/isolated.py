@@ -15,7 +15,7 @@ from pipeline.decode.child import WORKER_COMMAND, Child, ChildDiedError, ChildSi
 from pipeline.decode.choose import DECORD
 from pipeline.decode.records import ClipRange, DecodedClip, DecodedVideo, Job, TooManyClipsError
 from pipeline.sampling import check_rule
-from schemas.errors import BadVideoError
+from schemas.errors import BadVideoError, ReelsiftError
 
 _RECYCLE_FILES = 200
 _RECYCLE_SHARE = 0.5
@@ -152,11 +152,13 @@ class IsolatedDecoder:
         try:
             return self._run(exchange)
         except _FAILURES as error:
+            # No file makes its decoder do that: it was somebody, or the kernel for want of memory.
+            was_killed = child.exit_code == -signal.SIGKILL
             bad = self._lost(child, error)
-            if time.monotonic() >= end or (exchange.accepted and not exchange.in_decord):
+            if time.monotonic() >= end or (exchange.accepted and not exchange.in_decord and not was_killed):
                 raise bad from error
-            # Either it was ending before it saw the file, or PyAV may do what decord could not.
-            why = f"decord: {bad.reason}, {bad.detail}" if exchange.in_decord else ""
+            # Either it was not the file, or it was ending before it saw it, or PyAV may do what decord could not.
+            why = f"decord: {bad.reason}, {bad.detail}" if exchange.in_decord and not was_killed else ""
         child = self._ready_child()
         try:
             return self._run(_Exchange(child, dataclasses.replace(job, avoid_decord=why), end, self._limits))
@@ -188,7 +190,11 @@ class IsolatedDecoder:
         if self._child is not None and (self._worn_out or not self._child.alive()):
             self._drop()
         if self._child is None:
-            self._child = Child.start(self._command)
+            try:
+                self._child = Child.start(self._command)
+            except ReelsiftError:
+                # One may be killed as it starts; why a second does not start is worth telling.
+                self._child = Child.start(self._command)
             self._num_files, self._worn_out = 0, False
         return self._child
 
