@@ -60,6 +60,7 @@ _EXAMPLES: Final[tuple[BaseModel, ...]] = (
     Health(status="ready"),
 )
 _CODES: Final = {
+    403: ("bad_signature", "this address was not made here: take it from an answer", None),
     404: ("no_such_clip", f"no clip '{_CLIP}' in the published version", None),
     409: (
         "another_version",
@@ -67,6 +68,7 @@ _CODES: Final = {
         "version",
     ),
     413: ("body_too_large", "the body is larger than 65536 bytes: shorten it", "body"),
+    416: ("range_not_satisfiable", "the video has 48213 bytes", "Range"),
     422: ("invalid_request", "k = 2000: Input should be less than or equal to 1000", "k"),
     429: ("overloaded", "12 searches are under way, the limit now: try again", None),
     500: ("internal", "internal error: the server's log has it under request id 5f0c", None),
