@@ -47,14 +47,18 @@ class Still:
 
 
 class Media:
-    """Reads pieces of videos and makes pictures of them. Locations come from the index, never from a request."""
+    """Reads pieces of videos and makes pictures of them. Locations come from the index, never from a request.
 
-    def __init__(self) -> None:
+    Args:
+        still_timeout_s: wall time for one picture.
+    """
+
+    def __init__(self, still_timeout_s: float = _STILL_TIMEOUT_S) -> None:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="media")
         self._makers = ThreadPoolExecutor(_CHILDREN, thread_name_prefix="stills")
         self._stills: queue.SimpleQueue[IsolatedStills] = queue.SimpleQueue()
         for _ in range(_CHILDREN):
-            self._stills.put(IsolatedStills(_STILL_TIMEOUT_S))
+            self._stills.put(IsolatedStills(still_timeout_s))
         self._waiting = 0
         self._pictures: BoundedCache[_Moment, bytes] = BoundedCache(_STILL_CACHE_BYTES, len)
         self._failed: BoundedCache[_Moment, float] = BoundedCache(_MAX_FACTS, lambda _: 1)

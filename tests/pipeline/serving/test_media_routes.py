@@ -30,7 +30,7 @@ def video(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def source():
-    return Media()
+    return Media(still_timeout_s=120)
 
 
 def client_of(source, uri):
@@ -174,7 +174,7 @@ def test_a_file_that_is_no_video_has_no_picture_and_harms_nobody(source, video, 
 
 
 def test_videos_in_s3_come_alike(s3_env, video):
-    source = Media()  # its children know of the store by their environment
+    source = Media(still_timeout_s=120)  # its children know of the store by their environment
     client = s3_env.client()
     client.put_object(Bucket=s3_env.bucket, Key="media/a.mp4", Body=video.read_bytes())
     uri = f"s3://{s3_env.bucket}/media/a.mp4"

@@ -75,7 +75,7 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def media():
-    return Media()
+    return Media(still_timeout_s=120)
 
 
 @pytest.fixture
