@@ -126,7 +126,8 @@ def _readiness(config: ServeConfig) -> str | None:
 
 def _announce(config: ServeConfig, reason: str | None) -> None:
     body = shlex.quote(json.dumps({"query": "a red star", "k": 5}))
-    example = f"curl -s {_url(config)}/v1/search -H 'Content-Type: application/json' -d {body}"
+    key = " -H 'Authorization: Bearer KEY'" if config.api_keys else ""
+    example = f"curl -s {_url(config)}/v1/search{key} -H 'Content-Type: application/json' -d {body}"
     print(f"reelsift: serving {config.index} on {_url(config)}; try: {example}", flush=True)
     if reason is not None:
         print(f"reelsift: not ready: {reason}", file=sys.stderr, flush=True)
