@@ -63,7 +63,11 @@ class ShownBackend(FakeBackend):
 def uris(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
     # Of a codec that every build of Chromium plays.
-    made = {c: make_video(folder / f"{c}.webm", num_frames=24, size=(160, 90), seed=n) for n, c in enumerate(CLIPS)}
+    sizes = ((160, 90), (90, 160), (96, 96))
+    made = {
+        clip_id: make_video(folder / f"{clip_id}.webm", num_frames=24, size=size, seed=seed)
+        for seed, (clip_id, size) in enumerate(zip(CLIPS, sizes, strict=True))
+    }
     return {clip_id: str(path) for clip_id, path in made.items()}
 
 
@@ -209,10 +213,14 @@ def test_the_heat_map_lies_on_the_middle_of_the_picture(chromium, serve):
     wait_for_pictures(page)
     assert not page.locator(".heat").first.is_visible()
     page.locator("#heat").check()
-    heat, shot = page.locator(".heat").first.bounding_box(), page.locator(".shot").first.bounding_box()
-    assert heat["width"] == pytest.approx(heat["height"], rel=0.02)
-    assert heat["height"] == pytest.approx(shot["height"], rel=0.02)
-    assert heat["x"] + heat["width"] / 2 == pytest.approx(shot["x"] + shot["width"] / 2, abs=1)
+    # The middle square of a frame: of a wide one its height, of a tall one its width, here 9 / 16 of the height.
+    for place, share in enumerate((1.0, 9 / 16, 1.0)):
+        card = page.locator(".card").nth(place)
+        heat, still, shot = (card.locator(name).bounding_box() for name in (".heat", ".still", ".shot"))
+        assert still == pytest.approx(shot, abs=1)
+        assert heat["width"] == pytest.approx(heat["height"], rel=0.02)
+        assert heat["height"] == pytest.approx(share * shot["height"], rel=0.02)
+        assert heat["x"] + heat["width"] / 2 == pytest.approx(shot["x"] + shot["width"] / 2, abs=1)
 
 
 def test_filters_are_made_of_the_fields_of_the_index(chromium, serve, backend):
