@@ -343,7 +343,7 @@ class ServeConfig(FrontSettings, Config):
     cpus_per_replica: float = Field(default=0.1, gt=0)
     request_timeout_s: float = Field(default=30.0, gt=0)
     # A search that is expected to take longer, because of those under way, is refused with 429.
-    max_wait_ms: float = Field(default=250.0, gt=0)
+    max_wait_ms: float = Field(default=1000.0, gt=0)
 
 
 class DataConfig(Config):

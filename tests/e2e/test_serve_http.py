@@ -36,7 +36,8 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def service(root):
-    with running_service(root) as service:
+    # However slow the machine is, sixteen at once are not too many for these tests.
+    with running_service(root, "--set", "max_wait_ms=60000") as service:
         service.line = service.wait_for_line()
         service.wait_ready()
         yield service
