@@ -128,15 +128,20 @@ def _list_local(location: str) -> Iterator[Source]:
     if not os.path.isdir(location):
         yield local_source(location)
         return
+    yield from _walk(location)
+
+
+def _walk(root: str) -> Iterator[Source]:
+    """All files below a folder."""
 
     def refuse(error: OSError) -> None:
         raise InputError(f"cannot list {error.filename}: {error.strerror}; fix its permissions or leave it out")
 
-    for folder, folders, names in os.walk(location, onerror=refuse):
+    for folder, folders, names in os.walk(root, onerror=refuse):
         for name in names:
             yield local_source(os.path.join(folder, name))
         # Somebody took it for a video, and would miss it; one with something in it may well be named for what it holds.
-        if not (names or folders) and folder != location and os.path.splitext(folder)[1].lower() in _VIDEO_NAMES:
+        if not (names or folders) and folder != root and os.path.splitext(folder)[1].lower() in _VIDEO_NAMES:
             yield local_source(folder)
 
 

@@ -334,7 +334,7 @@ class ServeConfig(FrontSettings, Config):
     ingress_replicas: int = Field(default=1, ge=1)
     encoder_replicas: int = Field(default=1, ge=1)
     reranker_replicas: int = Field(default=1, ge=1)
-    # Parts that the fine tokens are divided into; with one, both stages share a process. `reranker_replicas` is of each.
+    # Parts that the fine tokens are divided into, with `reranker_replicas` each; with one, both stages share a process.
     rerank_shards: int = Field(default=1, ge=1, le=64)
     # Queries that come together already use the cores; more threads shorten a single query on an idle machine.
     score_threads: int = Field(default=1, ge=1, le=64)

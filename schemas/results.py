@@ -264,7 +264,7 @@ class SearchHit(Result):
     uri: str
     start_s: float
     end_s: float
-    best_s: float | None
+    best_s: float | None = None
     score: float
     coarse_score: float
     stage: str

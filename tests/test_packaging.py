@@ -47,7 +47,7 @@ def test_a_wheel_holds_every_source_and_the_shipped_model(wheel):
     sources = {path.relative_to(ROOT).as_posix() for name in NAMES for path in (ROOT / name).rglob("*.py")}
     bundles = {path.relative_to(ROOT).as_posix() for path in (ROOT / "models" / "bundles").rglob("*.*")}
     templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").rglob("*.jinja")}
-    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline" / "serving" / "page").iterdir()}
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline" / "serving" / "http" / "page").iterdir()}
     assert sources | bundles | templates | page <= set(wheel)
     assert templates
     assert page

@@ -15,13 +15,13 @@ from ray.serve.config import HTTPOptions
 from ray.serve.schema import LoggingConfig
 
 from pipeline import cluster
-from pipeline.serving.encoder import TextEncoder
 from pipeline.serving.front import Front
 from pipeline.serving.ingress import GRACE_S, Ingress
-from pipeline.serving.media import Media
-from pipeline.serving.recaller import StageOne
-from pipeline.serving.rerank_shard import RerankShard
-from pipeline.serving.reranker import Reranker
+from pipeline.serving.replicas.encoder import TextEncoder
+from pipeline.serving.replicas.media import Media
+from pipeline.serving.replicas.recaller import StageOne
+from pipeline.serving.replicas.rerank_shard import RerankShard
+from pipeline.serving.replicas.reranker import Reranker
 from pipeline.serving.service import MAX_UNDER_WAY
 from schemas.config import ServeConfig
 from schemas.errors import ConfigError, PortTakenError, ReelsiftError

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from pipeline.serving.api_keys import Access, access_of
 from pipeline.serving.backend import Backend
-from pipeline.serving.envelope import App, Envelope
-from pipeline.serving.guard import Guard
-from pipeline.serving.guard_description import describe_guard
-from pipeline.serving.http_app import Lifespan, build_app
-from pipeline.serving.media_routes import MediaSource, media_routes
-from pipeline.serving.metrics import Metrics
-from pipeline.serving.metrics_routes import metrics_routes
-from pipeline.serving.observe import Observe
-from pipeline.serving.observed_backend import ObservedBackend
-from pipeline.serving.page_routes import page_routes
-from pipeline.serving.request_log import RequestLog
-from pipeline.serving.security_headers import SecurityHeaders, with_cors
-from pipeline.serving.signed_backend import SignedBackend
-from pipeline.serving.signed_links import Links
-from pipeline.serving.tracing import Tracer, check_traces, tracer_of
+from pipeline.serving.http.api_keys import Access, access_of
+from pipeline.serving.http.envelope import App, Envelope
+from pipeline.serving.http.guard import Guard
+from pipeline.serving.http.guard_description import describe_guard
+from pipeline.serving.http.http_app import Lifespan, build_app
+from pipeline.serving.http.media_routes import MediaSource, media_routes
+from pipeline.serving.http.metrics_routes import metrics_routes
+from pipeline.serving.http.page_routes import page_routes
+from pipeline.serving.http.security_headers import SecurityHeaders, with_cors
+from pipeline.serving.http.signed_backend import SignedBackend
+from pipeline.serving.http.signed_links import Links
+from pipeline.serving.telemetry.metrics import Metrics
+from pipeline.serving.telemetry.observe import Observe
+from pipeline.serving.telemetry.observed_backend import ObservedBackend
+from pipeline.serving.telemetry.request_log import RequestLog
+from pipeline.serving.telemetry.tracing import Tracer, check_traces, tracer_of
 from schemas.front import FrontSettings
 
 _SIGNING_BYTES = 32

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from pipeline.serving.admission import Admission
 from pipeline.serving.front import Front
-from pipeline.serving.listener import Listener
+from pipeline.serving.http.admission import Admission
+from pipeline.serving.http.listener import Listener
 from pipeline.serving.media_calls import MediaCalls
 from pipeline.serving.service import Service
 from pipeline.serving.sharded import Sharded

@@ -3,8 +3,8 @@
 from typing import Any
 
 from pipeline.serving.calls import call
-from pipeline.serving.media import Still
-from pipeline.serving.media_files import MediaFile
+from pipeline.serving.replicas.media import Still
+from pipeline.serving.replicas.media_files import MediaFile
 
 
 class MediaCalls:

@@ -10,9 +10,7 @@ from typing import Any, Final, TypeVar
 from pipeline.index.filter_expression import filter_expression
 from pipeline.index.versions import live_manifest
 from pipeline.ranking import EncodedQuery, choose_recall, elapsed_ms, now
-from pipeline.serving.breaker import Breaker
 from pipeline.serving.calls import call, call_all
-from pipeline.serving.deadline import Clock
 from pipeline.serving.errors import (
     INVALID_REQUEST,
     MILVUS_UNAVAILABLE,
@@ -22,10 +20,12 @@ from pipeline.serving.errors import (
     failure,
     failure_of,
 )
-from pipeline.serving.follower import Follower
-from pipeline.serving.limiter import Limiter
+from pipeline.serving.limits.breaker import Breaker
+from pipeline.serving.limits.deadline import Clock
+from pipeline.serving.limits.follower import Follower
+from pipeline.serving.limits.limiter import Limiter
+from pipeline.serving.limits.milvus_watch import MilvusWatch
 from pipeline.serving.messages import Ask, Encoded, EncodedBatch
-from pipeline.serving.milvus_watch import MilvusWatch
 from pipeline.serving.stages import BothStages
 from pipeline.storage import Store
 from schemas.config import ServeConfig

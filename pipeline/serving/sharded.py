@@ -15,8 +15,8 @@ from pipeline.candidates import share
 from pipeline.index.hits import CoarseHit
 from pipeline.ranking import FINE, EncodedQuery, Reranked, elapsed_ms, now, ranked
 from pipeline.serving.calls import call, call_all
-from pipeline.serving.deadline import COARSE_ONLY, FEWER, Clock, Depth, MeasuredCosts
 from pipeline.serving.errors import RESTARTING, FailureError
+from pipeline.serving.limits.deadline import COARSE_ONLY, FEWER, Clock, Depth, MeasuredCosts
 from pipeline.serving.messages import Answer, Ask, Candidates, key_of
 from pipeline.serving.shard_assignment import parts_of_files
 from pipeline.serving.stages import StageOneCalls

@@ -125,7 +125,11 @@ def test_a_connection_that_breaks_is_tried_again_and_then_one_error(connect):
         connect(away, timeout_s=0.05).search("a")
     assert (caught.value.status, caught.value.code) == (None, "unreachable")
     answers = iter([away, lambda _: good()])
-    assert connect(lambda request: next(answers)(request)).search("a") == GOOD
+
+    def in_turn(request):
+        return next(answers)(request)
+
+    assert connect(in_turn).search("a") == GOOD
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"error": 1}', b"\xff"])

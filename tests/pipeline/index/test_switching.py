@@ -14,7 +14,7 @@ from pipeline.index.versions import live_manifest, publish, rollback
 from pipeline.query_encoding import encode_query
 from pipeline.search import Searcher
 from pipeline.serving.messages import Encoded
-from pipeline.serving.reranker import Reranker
+from pipeline.serving.replicas.reranker import Reranker
 from pipeline.serving.service import Service
 from pipeline.serving.stages import OneProcess
 from pipeline.storage import Store

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 from pipeline.query_encoding import encode_query
 from pipeline.serving.messages import Encoded, EncodedBatch
-from pipeline.serving.recaller import StageOne
-from pipeline.serving.rerank_shard import RerankShard
-from pipeline.serving.reranker import Reranker
+from pipeline.serving.replicas.recaller import StageOne
+from pipeline.serving.replicas.rerank_shard import RerankShard
+from pipeline.serving.replicas.reranker import Reranker
 from pipeline.serving.service import Service
 from pipeline.serving.sharded import Sharded
 from pipeline.serving.stages import OneProcess

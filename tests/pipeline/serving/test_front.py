@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from pipeline.serving.front import Front
-from pipeline.serving.guard import MAX_URL_BYTES
+from pipeline.serving.http.guard import MAX_URL_BYTES
 from schemas.config import ServeConfig
 from schemas.http import ErrorBody
 from tests.pipeline.serving.fake_backend import FakeBackend

@@ -1,0 +1,1 @@
+"""What stands between the port and the backend: paths, bodies, keys, headers, media, the search page."""

@@ -1,0 +1,1 @@
+"""What is told of requests: figures, one line each in the log, traces."""

@@ -1,0 +1,80 @@
+"""An ingress replica listens by itself: several share a port, and one that ends answers what it has begun."""
+
+import asyncio
+import socket
+
+import httpx
+import pytest
+
+from pipeline.serving.http.listener import Listener, shared_socket
+from tests.servers.process import free_ports
+
+
+async def slow(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            await send({"type": f"{(await receive())['type']}.complete"})
+    await asyncio.sleep(0.3)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+    await send({"type": "http.response.body", "body": b"done"})
+
+
+async def broken(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no"})
+
+
+def run(work):
+    return asyncio.run(asyncio.wait_for(work, 60))
+
+
+def test_a_request_under_way_is_answered_although_the_listener_ends():
+    [port] = free_ports(1)
+
+    async def work():
+        listener = Listener(slow, "127.0.0.1", port, grace_s=10)
+        await listener.start()
+        listener.check()
+        async with httpx.AsyncClient() as client:
+            asked = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/"))
+            await asyncio.sleep(0.1)
+            await listener.stop()
+            with pytest.raises(RuntimeError, match="ended"):
+                listener.check()
+            with pytest.raises(httpx.ConnectError):
+                await client.get(f"http://127.0.0.1:{port}/")
+            return (await asked).text
+
+    assert run(work()) == "done"
+
+
+def test_two_share_a_port_and_the_other_serves_on_when_one_ends():
+    [port] = free_ports(1)
+
+    async def work():
+        listeners = [Listener(slow, "127.0.0.1", port, grace_s=10) for _ in range(2)]
+        for listener in listeners:
+            await listener.start()
+        await listeners[0].stop()
+        async with httpx.AsyncClient() as client:
+            texts = [(await client.get(f"http://127.0.0.1:{port}/")).text for _ in range(3)]
+        await listeners[1].stop()
+        return texts
+
+    assert run(work()) == ["done"] * 3
+
+
+def test_a_port_of_somebody_else_is_not_shared():
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError, match="in use"):
+        shared_socket("127.0.0.1", other.getsockname()[1])
+
+
+def test_an_application_that_does_not_start_is_an_error_and_frees_the_port():
+    [port] = free_ports(1)
+
+    async def work():
+        with pytest.raises(RuntimeError, match="does not start"):
+            await Listener(broken, "127.0.0.1", port, grace_s=1).start()
+        shared_socket("127.0.0.1", port).close()
+
+    run(work())
