@@ -1,4 +1,4 @@
-"""`reelsift serve`: a published index over HTTP."""
+"""`reelsift serve`: a published index over HTTP and, where asked for, gRPC."""
 
 import argparse
 import contextlib
@@ -34,6 +34,7 @@ def parsers() -> dict[str, CommandParser]:
     parser.add_argument("--index", metavar="URI", help="the index")
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", metavar="N", type=int, help="port to listen on (default 8000)")
+    parser.add_argument("--grpc-port", metavar="N", type=int, help="port to answer gRPC on as well (default: none)")
     parser.add_argument(
         "--rerank-shards", metavar="N", type=int, help="divide the fine tokens among N processes (default 1)"
     )
@@ -72,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not stop.is_set():
             _announce(config, reason)
             if args.json:
-                print(json.dumps({"url": _url(config), "index": config.index}), flush=True)
+                grpc = {} if config.grpc_port is None else {"grpc": _address(config, config.grpc_port)}
+                print(json.dumps({"url": _url(config), "index": config.index, **grpc}), flush=True)
         stop.wait()
     return EXIT_DONE
 
@@ -96,8 +98,12 @@ def _stop_signals() -> Iterator[threading.Event]:
 
 
 def _url(config: ServeConfig) -> str:
+    return f"http://{_address(config, config.port)}"
+
+
+def _address(config: ServeConfig, port: int) -> str:
     host = f"[{config.host}]" if ":" in config.host else config.host
-    return f"http://{host}:{config.port}"
+    return f"{host}:{port}"
 
 
 def _wait_until_settled(config: ServeConfig, stop: threading.Event) -> str | None:
@@ -128,7 +134,8 @@ def _announce(config: ServeConfig, reason: str | None) -> None:
     body = shlex.quote(json.dumps({"query": "a red star", "k": 5}))
     key = " -H 'Authorization: Bearer KEY'" if config.api_keys else ""
     example = f"curl -s {_url(config)}/v1/search{key} -H 'Content-Type: application/json' -d {body}"
-    print(f"reelsift: serving {config.index} on {_url(config)}; try: {example}", flush=True)
+    grpc = f" and gRPC on {_address(config, config.grpc_port)}" if config.grpc_port else ""
+    print(f"reelsift: serving {config.index} on {_url(config)}{grpc}; try: {example}", flush=True)
     if reason is not None:
         print(f"reelsift: not ready: {reason}", file=sys.stderr, flush=True)
 

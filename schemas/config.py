@@ -330,6 +330,8 @@ class ServeConfig(FrontSettings, Config):
 
     index: str = Field(min_length=1)
     port: int = Field(default=8000, ge=1, le=65535)
+    # None for no gRPC.
+    grpc_port: int | None = Field(default=None, ge=1, le=65535)
     # They share the port; a second one answers on while one is replaced.
     ingress_replicas: int = Field(default=1, ge=1)
     encoder_replicas: int = Field(default=1, ge=1)
@@ -344,6 +346,12 @@ class ServeConfig(FrontSettings, Config):
     request_timeout_s: float = Field(default=30.0, gt=0)
     # A search that is expected to take longer, because of those under way, is refused with 429.
     max_wait_ms: float = Field(default=1000.0, gt=0)
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.grpc_port == self.port:
+            raise ValueError(f"--grpc-port and --port are both {self.port}: give two ports")
+        return self
 
 
 class DataConfig(Config):

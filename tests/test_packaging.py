@@ -48,7 +48,8 @@ def test_a_wheel_holds_every_source_and_the_shipped_model(wheel):
     bundles = {path.relative_to(ROOT).as_posix() for path in (ROOT / "models" / "bundles").rglob("*.*")}
     templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").rglob("*.jinja")}
     page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline" / "serving" / "http" / "page").iterdir()}
-    assert sources | bundles | templates | page <= set(wheel)
+    protos = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").rglob("*.proto")}
+    assert sources | bundles | templates | page | protos <= set(wheel)
     assert templates
     assert page
 

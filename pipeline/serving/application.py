@@ -102,8 +102,13 @@ def _here() -> dict[str, float]:
     return {f"node:{ray.util.get_node_ip_address()}": _A_LITTLE}  # type: ignore[no-untyped-call]
 
 
-def check_address(host: str, port: int) -> None:
+def check_address(host: str, port: int, flag: str = "--port") -> None:
     """Prove that the address can be listened on, before anything is started.
+
+    Args:
+        host: address.
+        port: of it.
+        flag: that chose the port.
 
     Raises:
         PortTakenError: something listens there.
@@ -118,11 +123,11 @@ def check_address(host: str, port: int) -> None:
         try:
             probe.bind(address)
         except PermissionError:
-            raise ConfigError(f"--port {port} needs more rights than this user has: use one from 1024 up") from None
+            raise ConfigError(f"{flag} {port} needs more rights than this user has: use one from 1024 up") from None
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTakenError(
-                    f"{host}:{port} is in use: choose another --port, or end what listens there"
+                    f"{host}:{port} is in use: choose another {flag}, or end what listens there"
                 ) from None
             raise ConfigError(
                 f"cannot listen on {host}:{port} ({error.strerror}): use an address of this machine"
@@ -138,6 +143,8 @@ def connected(config: ServeConfig) -> Iterator[None]:
         ReelsiftError: Ray does not start.
     """
     check_address(config.host, config.port)
+    if config.grpc_port is not None:
+        check_address(config.host, config.grpc_port, "--grpc-port")
     for name, value in _FAST_PATH.items():
         # Replicas inherit it; a cluster that runs already keeps its own.
         os.environ.setdefault(name, value)

@@ -19,6 +19,7 @@ from pipeline.serving.http.page_routes import page_routes
 from pipeline.serving.http.security_headers import SecurityHeaders, with_cors
 from pipeline.serving.http.signed_backend import SignedBackend
 from pipeline.serving.http.signed_links import Links
+from pipeline.serving.telemetry.account import Account
 from pipeline.serving.telemetry.metrics import Metrics
 from pipeline.serving.telemetry.observe import Observe
 from pipeline.serving.telemetry.observed_backend import ObservedBackend
@@ -27,6 +28,21 @@ from pipeline.serving.telemetry.tracing import Tracer, check_traces, tracer_of
 from schemas.front import FrontSettings
 
 _SIGNING_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What all ways in to a search lead to.
+
+    Attributes:
+        backend: answers, counted and with the addresses of media.
+        access: who may ask.
+        account: of the requests.
+    """
+
+    backend: Backend
+    access: Access
+    account: Account
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,7 @@ class Front:
         *,
         inside: Callable[[App], App] | None = None,
         sets_request_id: bool = True,
+        desk: Desk | None = None,
     ) -> App:
         """The whole ASGI application.
 
@@ -71,12 +88,11 @@ class Front:
             lifespan: runs around the application's life.
             inside: a layer around the paths alone, behind the keys.
             sets_request_id: whether to add X-Request-Id to answers.
+            desk: of the same backend, where it has another way in; None for one of its own.
         """
-        metrics, tracer = Metrics(), tracer_of(self.settings.traces)
-        answering: Backend = ObservedBackend(backend, metrics)
-        if self.links and media:
-            answering = SignedBackend(answering, self.links)
-        app = build_app(answering, _then_close(lifespan, tracer))
+        desk = desk or self.desk(backend, media)
+        metrics = desk.account.metrics
+        app = build_app(desk.backend, _then_close(lifespan, desk.account.tracer))
         app.include_router(page_routes())
         app.include_router(metrics_routes(backend, metrics))
         if self.links and media:
@@ -84,7 +100,15 @@ class Front:
         describe_guard(app)
         kept = Guard(inside(app) if inside else app, self.access)
         guarded = with_cors(Envelope(kept, sets_request_id=sets_request_id), self.settings.cors_origin)
-        return Observe(SecurityHeaders(guarded), metrics, RequestLog(self.settings), tracer)
+        return Observe(SecurityHeaders(guarded), desk.account)
+
+    def desk(self, backend: Backend, media: MediaSource | None = None) -> Desk:
+        """What every way in shares; arguments as of `app`."""
+        account = Account(Metrics(), RequestLog(self.settings), tracer_of(self.settings.traces))
+        answering: Backend = ObservedBackend(backend, account.metrics)
+        if self.links and media:
+            answering = SignedBackend(answering, self.links)
+        return Desk(answering, self.access, account)
 
 
 def _then_close(lifespan: Lifespan | None, tracer: Tracer) -> Lifespan:

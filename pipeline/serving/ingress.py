@@ -1,5 +1,6 @@
-"""Deployment at the HTTP port: thin and asynchronous; two hops answer a query."""
+"""Deployment at the ports: thin and asynchronous; two hops answer a query."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -7,6 +8,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from pipeline.serving.front import Front
+from pipeline.serving.grpc.calls import Calls
+from pipeline.serving.grpc.grpc_listener import GrpcListener
 from pipeline.serving.http.admission import Admission
 from pipeline.serving.http.listener import Listener
 from pipeline.serving.media_calls import MediaCalls
@@ -20,7 +23,7 @@ GRACE_S: Final = 10
 
 
 class Ingress:
-    """Makes the service out of the deployments' handles, and its HTTP interface.
+    """Makes the service out of the deployments' handles, and its interfaces.
 
     Args:
         config: the settings of the job.
@@ -36,17 +39,23 @@ class Ingress:
         self, config: ServeConfig, front: Front, media: Any, encoder: Any, recaller: Any, *shards: Any
     ) -> None:
         self.service = Service(config, encoder, Sharded(recaller, shards) if shards else OneProcess(recaller))
+        source = MediaCalls(media) if media else None
+        desk = front.desk(self.service, source)
         app = front.app(
             self.service,
-            MediaCalls(media) if media else None,
+            source,
             self._lifespan,
             inside=lambda paths: Admission(paths, self.service.limiter),
+            desk=desk,
         )
-        self._listener = Listener(app, config.host, config.port, GRACE_S)
-        await self._listener.start()
+        self._listeners: list[Listener | GrpcListener] = [Listener(app, config.host, config.port, GRACE_S)]
+        if config.grpc_port is not None:
+            self._listeners.append(GrpcListener(Calls(desk), config.host, config.grpc_port, GRACE_S))
+        for listener in self._listeners:
+            await listener.start()
 
     async def __del__(self) -> None:
-        await self._listener.stop()
+        await asyncio.gather(*(listener.stop() for listener in self._listeners))
 
     def check_health(self) -> None:
         """What Ray Serve asks from time to time.
@@ -54,7 +63,8 @@ class Ingress:
         Raises:
             RuntimeError: nothing listens any more; the replica is replaced.
         """
-        self._listener.check()
+        for listener in self._listeners:
+            listener.check()
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:

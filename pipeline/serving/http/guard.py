@@ -100,12 +100,20 @@ def is_local_name(host: str) -> bool:
         return False
 
 
-def _unauthorized(token: str | None) -> Response:
+def unauthorized(token: str | None) -> Failure:
+    """What is told to whoever came without a key, or with a wrong one.
+
+    >>> unauthorized(None).status, unauthorized("abc").detail.message
+    (401, 'this key is not known here')
+    """
     if token is None:
-        what = failure(401, "unauthorized", "a key is needed: send 'Authorization: Bearer KEY'")
-        return answer(what, {"www-authenticate": 'Bearer realm="reelsift"'})
-    what = failure(401, "unauthorized", "this key is not known here")
-    return answer(what, {"www-authenticate": 'Bearer realm="reelsift", error="invalid_token"'})
+        return failure(401, "unauthorized", "a key is needed: send 'Authorization: Bearer KEY'")
+    return failure(401, "unauthorized", "this key is not known here")
+
+
+def _unauthorized(token: str | None) -> Response:
+    challenge = 'Bearer realm="reelsift"' + (', error="invalid_token"' if token is not None else "")
+    return answer(unauthorized(token), {"www-authenticate": challenge})
 
 
 def _forbidden(message: str) -> Failure:

@@ -4,12 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query
 
-from pipeline.ranking import clean_query
 from pipeline.serving.backend import Backend
-from pipeline.serving.errors import INVALID_REQUEST, FailureError, failure
+from pipeline.serving.clean_texts import clean_batch, clean_search
 from pipeline.serving.http.answer_examples import answered
 from pipeline.serving.http.error_answers import NO_SUCH_CLIP, described
-from schemas.errors import UsageError
 from schemas.http import MAX_K, BatchRequest, BatchResult, SearchRequest, SimilarResult
 from schemas.results import SearchResult
 
@@ -29,7 +27,7 @@ def search_routes(backend: Backend) -> APIRouter:
         the factor exp(logit_scale). The stages of `timings_ms` are work, those named `recall_...` parts of `recall`;
         what `total` has more is passed between.
         """
-        return await backend.search(request.model_copy(update={"query": _cleaned(request.query, "query")}))
+        return await backend.search(clean_search(request))
 
     @router.post("/v1/search:batch", responses=answered(BatchResult) | described(*_SEARCH_ERRORS))
     async def batch(request: Annotated[BatchRequest, Body()]) -> BatchResult:
@@ -38,8 +36,7 @@ def search_routes(backend: Backend) -> APIRouter:
         Each result is what a search for that text alone answers, and all are of one version. The stages of
         `timings_ms` are those of the whole batch.
         """
-        queries = [_cleaned(query, f"queries.{place}") for place, query in enumerate(request.queries)]
-        return await backend.batch(request.model_copy(update={"queries": queries}))
+        return await backend.batch(clean_batch(request))
 
     @router.get(
         "/v1/similar/{clip_id}",
@@ -50,10 +47,3 @@ def search_routes(backend: Backend) -> APIRouter:
         return await backend.similar(clip_id, k)
 
     return router
-
-
-def _cleaned(query: str, field: str) -> str:
-    try:
-        return clean_query(query)
-    except UsageError as error:
-        raise FailureError(failure(422, INVALID_REQUEST, str(error), field)) from None

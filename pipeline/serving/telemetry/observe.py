@@ -1,18 +1,11 @@
 """The outermost ASGI layer: each request is counted, gets its line in the log and, where asked for, its trace."""
 
-import time
 from typing import Any
 
 from pipeline.serving.http.envelope import App, Message, Receive, Scope, Send
-from pipeline.serving.telemetry.metrics import Metrics
-from pipeline.serving.telemetry.request_log import RequestLog
-from pipeline.serving.telemetry.request_notes import begin_notes
-from pipeline.serving.telemetry.tracing import Tracer
+from pipeline.serving.telemetry.account import Account
 
-_TRACE_HEADERS = (b"traceparent", b"tracestate")
 _NO_ROUTE = "other"
-# The client hung up before there was an answer; nginx has the same number for it.
-_CLIENT_GONE = 499
 
 
 class Observe:
@@ -20,44 +13,31 @@ class Observe:
 
     Args:
         app: what answers.
-        metrics: figures.
-        log: lines.
-        tracer: traces.
+        account: where it is kept.
     """
 
-    def __init__(self, app: App, metrics: Metrics, log: RequestLog, tracer: Tracer) -> None:
+    def __init__(self, app: App, account: Account) -> None:
         self._app = app
-        self._metrics = metrics
-        self._log = log
-        self._tracer = tracer
+        self._account = account
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other events pass through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = _CLIENT_GONE
+        with self._account.request() as facts:
+            facts.headers = list(scope.get("headers", ()))
 
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
+            async def watched(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    facts.status = message["status"]
+                await send(message)
 
-        notes, start_ns, start = begin_notes(), time.time_ns(), time.perf_counter()
-        self._metrics.in_flight.inc()
-        try:
-            await self._app(scope, receive, watched)
-        finally:
-            self._metrics.in_flight.dec()
-            spent_s = time.perf_counter() - start
-            path, method = route_of(scope), scope["method"]
-            self._metrics.answered(path, known_method(method), status, spent_s)
-            facts = {"request_id": scope.get("state", {}).get("request_id", ""), "method": method, "path": path}
-            facts |= {"status": status}
-            headers = {k.decode(): v.decode("latin-1") for k, v in scope.get("headers", ()) if k in _TRACE_HEADERS}
-            trace_id = self._tracer.record(facts, notes, headers, start_ns, start_ns + int(spent_s * 1e9))
-            self._log.write(facts | {"ms": round(spent_s * 1000, 3)}, notes, trace_id)
+            try:
+                await self._app(scope, receive, watched)
+            finally:
+                facts.path, facts.method = route_of(scope), known_method(scope["method"])
+                facts.request_id = scope.get("state", {}).get("request_id", "")
 
 
 def route_of(scope: Scope) -> str:
