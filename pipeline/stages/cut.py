@@ -78,7 +78,7 @@ class Cut:
     def part(self, number: int) -> "Part":
         """One part, counted from 1; all together they hold each clip once.
 
-        >>> [(part.first, part.last) for part in map(Cut(10, 3).part, (1, 2, 3))]
+        >>> [(part.clips.first, part.clips.last) for part in map(Cut(10, 3).part, (1, 2, 3))]
         [(0, 3), (3, 6), (6, 10)]
         """
         first, last = ((number - 1 + more) * self.clips // self.parts for more in (0, 1))
