@@ -47,10 +47,11 @@ class Ask:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One text's vectors, and the milliseconds of work that its batch took."""
+    """One text's vectors, the milliseconds of work that its batch took, and how many requests that held."""
 
     vectors: EncodedQuery
     encode_ms: float
+    batch: int = 1
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from pipeline.serving.limits.limiter import Limiter
 from pipeline.serving.limits.milvus_watch import MilvusWatch
 from pipeline.serving.messages import Ask, Encoded, EncodedBatch
 from pipeline.serving.stages import BothStages
+from pipeline.serving.telemetry.request_notes import current_notes
 from pipeline.storage import Store
 from schemas.config import ServeConfig
 from schemas.errors import UsageError
@@ -96,6 +97,7 @@ class Service:
         with self.limiter.admitted():
             async with _until(clock):
                 encoded: Encoded = await call(self._encoder.encode, manifest.version, request.query)
+                current_notes().encoder_batch = encoded.batch
                 query = replace(encoded.vectors, expression=expression)
                 ask = _ask(request, mode, clock, explain=request.explain)
                 answer = await self._milvus(self._stages.answer(manifest, query, ask))

@@ -86,7 +86,10 @@ class TextEncoder:
                 encoded.update(((version, text), query) for text, query in zip(texts, queries, strict=True))
         spent_ms = elapsed_ms(start)
         answers = [encoded[request] for request in requests]
-        return [answer if isinstance(answer, ReelsiftError) else Encoded(answer, spent_ms) for answer in answers]
+        return [
+            answer if isinstance(answer, ReelsiftError) else Encoded(answer, spent_ms, len(requests))
+            for answer in answers
+        ]
 
     def _encode_many(self, version: int, queries: list[str]) -> EncodedBatch:
         start = now()

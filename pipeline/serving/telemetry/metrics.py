@@ -42,6 +42,12 @@ class Metrics:
         self._batches = Histogram(
             "reelsift_search_batch_queries", "Texts of a batch search.", buckets=_COUNTS, registry=registry
         )
+        self._encoded = Histogram(
+            "reelsift_encoder_batch_requests",
+            "Searches that the text encoder took together, seen by each of them.",
+            buckets=_COUNTS,
+            registry=registry,
+        )
         self._stills = Counter(
             "reelsift_thumbnails",
             "Pictures asked for, by whether they were in the cache.",
@@ -74,6 +80,10 @@ class Metrics:
     def batched(self, queries: int) -> None:
         """Count a batch search of so many texts."""
         self._batches.observe(queries)
+
+    def encoded(self, together: int) -> None:
+        """Count a search whose text was encoded in a batch of so many."""
+        self._encoded.observe(together)
 
     def pictured(self, *, cached: bool) -> None:
         """Count a picture."""

@@ -28,6 +28,8 @@ class ObservedBackend:
         notes.version, notes.hits = found.version, len(found.hits)
         notes.timings_ms, notes.degraded = found.timings_ms, found.degraded
         self._metrics.searched(found.timings_ms, found.degraded)
+        if notes.encoder_batch is not None:
+            self._metrics.encoded(notes.encoder_batch)
         return found
 
     async def batch(self, request: BatchRequest) -> BatchResult:

@@ -14,6 +14,7 @@ class RequestNotes:
         hits: how many.
         timings_ms: stages.
         degraded: steps that were left out.
+        encoder_batch: requests that the text encoder took together with this one, itself included.
     """
 
     queries: list[str] = field(default_factory=list)
@@ -21,6 +22,7 @@ class RequestNotes:
     hits: int | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
     degraded: list[str] = field(default_factory=list)
+    encoder_batch: int | None = None
 
 
 _current: ContextVar[RequestNotes | None] = ContextVar("request_notes", default=None)

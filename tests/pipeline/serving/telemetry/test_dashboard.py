@@ -21,6 +21,7 @@ def exported():
     metrics.answered("/v1/search", "POST", 200, 0.1)
     metrics.searched({"encode": 1.0}, ["coarse_only"])
     metrics.batched(3)
+    metrics.encoded(2)
     metrics.pictured(cached=True)
     metrics.sent(10)
     found = {}

@@ -1,5 +1,6 @@
 """Each request is counted, logged and traced as what it was, and nothing secret is told."""
 
+import asyncio
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,8 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipeline.serving.front import Front
 from pipeline.serving.replicas.media import Still
 from pipeline.serving.replicas.media_files import MediaFile
+from pipeline.serving.telemetry.metrics import Metrics
+from pipeline.serving.telemetry.observed_backend import ObservedBackend
+from pipeline.serving.telemetry.request_notes import begin_notes, current_notes
 from schemas.config import ServeConfig
 from schemas.errors import VectorStoreError
+from schemas.http import SearchRequest
 from tests.pipeline.serving.fake_backend import FakeBackend
 
 SEARCH = {"query": "a red star", "k": 2}
@@ -188,3 +193,17 @@ def test_a_request_is_a_span_of_the_callers_trace_and_its_stages_are_below_it(co
     ]
     assert all(one.end_time_unix_nano == two.start_time_unix_nano for one, two in pairwise(stages))
     assert lines_of(tmp_path / "log")[0]["trace_id"] == trace_id
+
+
+def test_searches_encoded_together_are_counted_where_the_encoder_tells():
+    class Batching(FakeBackend):
+        async def search(self, request):
+            current_notes().encoder_batch = 4
+            return await super().search(request)
+
+    metrics = Metrics()
+    begin_notes()
+    asyncio.run(ObservedBackend(Batching(), metrics).search(SearchRequest(query="a")))
+    text = metrics.exposition(asyncio.run(FakeBackend().index()), None).decode()
+    assert "reelsift_encoder_batch_requests_sum 4.0" in text
+    assert "reelsift_encoder_batch_requests_count 1.0" in text
