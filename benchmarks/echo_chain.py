@@ -50,7 +50,7 @@ class Ranker:
 
     async def answer(self, version: int, encoded: EncodedQuery) -> Answer:
         """Ten hits."""
-        return Answer([_HIT] * _HITS, {})
+        return Answer([_HIT] * _HITS, {}, [])
 
 
 @serve.ingress(app)
