@@ -32,12 +32,19 @@ def test_a_request_under_way_is_answered_although_the_listener_ends():
     [port] = free_ports(1)
 
     async def work():
-        listener = Listener(slow, "127.0.0.1", port, grace_s=10)
+        begun = asyncio.Event()
+
+        async def watched(scope, receive, send):
+            if scope["type"] == "http":
+                begun.set()
+            await slow(scope, receive, send)
+
+        listener = Listener(watched, "127.0.0.1", port, grace_s=10)
         await listener.start()
         listener.check()
         async with httpx.AsyncClient() as client:
             asked = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/"))
-            await asyncio.sleep(0.1)
+            await begun.wait()
             await listener.stop()
             with pytest.raises(RuntimeError, match="ended"):
                 listener.check()
