@@ -77,7 +77,7 @@ def _run_phases(world: World, args: argparse.Namespace, server: milvus.Restartab
     if "overload" in args.phases:
         overload(world, args.overload_s)
     if "outage" in args.phases and server is not None:
-        outage(world, server.stop, server.start, args.away_s)
+        outage(world, server.stop, server.start_again, args.away_s)
     if "hold" in args.phases:
         hold(world, args.minutes, args.fault_period_s, lambda: _switch(world.root))
 

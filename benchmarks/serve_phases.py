@@ -83,7 +83,7 @@ def overload(world: World, seconds: float) -> None:
 
 def outage(world: World, pause: Callable[[], None], resume: Callable[[], object], away_s: float) -> None:
     """Milvus stops and comes back; how long after its return until every request is answered."""
-    seconds = away_s + 90
+    seconds = away_s + 150
     load = Background(world.load(_SHARE * world.saturation, seconds, 400))
     begin = time.monotonic()
     time.sleep(10)

@@ -1,6 +1,7 @@
 """A real Milvus server for the tests, in its own process and its own environment (`.venv-milvus`)."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from tests.servers.process import LOOPBACK, ServerProcess, answers, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_LIMIT_S = 180  # 12 s on an idle machine
+_PORTS_FREE_LIMIT_S, _PORTS_FREE_LOOK_S = 90, 1.0
 _PORT_KEYS = (
     "proxy_port", "proxy_internal_port", "etcd_port", "root_coord_port", "query_coord_port", "query_node_port",
     "index_coord_port", "index_node_port", "data_coord_port", "data_node_port",
@@ -61,6 +63,17 @@ class RestartableMilvus:
         self._process = process
         process.wait_until(lambda: answers(f"http://{LOOPBACK}:{metrics}/healthz", "OK"), "health", _START_LIMIT_S)
         return MilvusServer(self.uri, process.pid, tuple(self._ports))
+
+    def start_again(self) -> MilvusServer:
+        """Start it where it was ended. It wants ports that no old connection holds, which takes up to a minute."""
+        deadline = time.monotonic() + _PORTS_FREE_LIMIT_S
+        while True:
+            try:
+                return self.start()
+            except RuntimeError as error:
+                if "bind failed" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_PORTS_FREE_LOOK_S)
 
     def stop(self) -> None:
         """End it. This release does not end on SIGTERM; the short grace lets one that does flush its log."""
