@@ -167,7 +167,7 @@ class Slow:
 
 
 @pytest.mark.parametrize(
-    ("error", "deadline_ms"), [(None, 300), (FailureError(failure(503, RESTARTING, "gone")), None)]
+    ("error", "deadline_ms"), [(None, 8_000), (FailureError(failure(503, RESTARTING, "gone")), None)]
 )
 def test_a_shard_that_is_away_or_late_costs_its_candidates_their_fine_score_only(index, model, error, deadline_ms):
     async def work(service, away):
