@@ -25,7 +25,7 @@ from pipeline.index.milvus_rows import clip_rows
 from pipeline.index.recall_check import RecallCheck, noisy
 from pipeline.index.row_sinks import BackgroundInserts, RowSink
 from pipeline.index.vector_store import VectorStore
-from schemas.config import IndexConfig
+from schemas.index_config import IndexConfig
 from schemas.manifest import LITE
 from tests.servers import milvus
 

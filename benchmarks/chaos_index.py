@@ -38,7 +38,8 @@ from pipeline.ranking import EncodedQuery, ranked
 from pipeline.storage import Store
 from pipeline.tables import iter_clips, require_info
 from pipeline.verify.run import verify
-from schemas.config import DeleteConfig, IndexConfig, UpdateConfig, VerifyConfig
+from schemas.config import VerifyConfig
+from schemas.index_config import DeleteConfig, IndexConfig, UpdateConfig
 from tests.tables_factory import make_tables
 
 _MODEL: Final = "random-tiny"

@@ -13,7 +13,7 @@ from pipeline.index.build import build_index
 from pipeline.index.versions import publish, read_manifest
 from pipeline.search import Searcher
 from pipeline.storage import Store
-from schemas.config import IndexConfig
+from schemas.index_config import IndexConfig
 from schemas.manifest import LITE
 from tests.e2e.serving import Service
 from tests.tables_factory import make_tables

@@ -1,15 +1,14 @@
 """reelsift duplicates: files that are the same, and clips that nearly are."""
 
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from jobs.cli import EXIT_DONE, CommandParser, print_json, run_command
+from jobs.progress import progress_lines
 from pipeline.near_duplicates import find_duplicates
 from schemas.config import DuplicatesConfig
 from schemas.duplicates import DuplicateClip, Duplicates
 
-_PROGRESS_EVERY_S = 5.0
 _SHOWN = 20
 
 
@@ -32,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = parsers()["duplicates"]
     args = parser.parse_args(argv)
-    found = find_duplicates(DuplicatesConfig.of(parser.settings(args)), _reporter())
+    found = find_duplicates(DuplicatesConfig.of(parser.settings(args)), progress_lines("blocks compared"))
     print("\n".join(_lines(found)), flush=True)
     if args.json:
         print_json(found)
@@ -53,19 +52,6 @@ def _lines(found: Duplicates) -> list[str]:
 
 def _clip(clip: DuplicateClip) -> str:
     return f"{clip.uri} {clip.start_s:.1f}-{clip.end_s:.1f} s"
-
-
-def _reporter() -> Callable[[int, int], None]:
-    last = time.monotonic()
-
-    def report(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= _PROGRESS_EVERY_S:
-            last = now
-            print(f"reelsift: {done}/{total} blocks compared", file=sys.stderr, flush=True)
-
-    return report
 
 
 if __name__ == "__main__":

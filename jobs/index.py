@@ -11,8 +11,8 @@ from jobs.index_lines import gc_lines, version_line
 from pipeline.index.versions import list_versions, rollback
 from pipeline.storage import Store
 from schemas.codecs import CODECS
-from schemas.config import CodecsConfig, GcConfig, IndexConfig, IndexListConfig, PublishConfig, RollbackConfig
 from schemas.errors import UsageError
+from schemas.index_config import CodecsConfig, GcConfig, IndexConfig, IndexListConfig, PublishConfig, RollbackConfig
 from schemas.results import IndexList
 
 _PROGRESS_EVERY_S = 5.0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from jobs.cli import CommandParser, print_json
-from schemas.config import DeleteConfig, UpdateConfig
+from schemas.index_config import DeleteConfig, UpdateConfig
 from schemas.results import DeleteSummary, UpdateSummary
 
 _SHOWN = 20

@@ -1,15 +1,14 @@
 """reelsift verify: whether tables and an index are whole."""
 
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from jobs.cli import EXIT_DONE, EXIT_FAILED, CommandParser, print_json, run_command
+from jobs.progress import progress_lines
 from pipeline.verify.run import verify
 from schemas.config import VerifyConfig
 from schemas.results import VerifyReport
 
-_PROGRESS_EVERY_S = 5.0
 _SHOWN = 100
 
 
@@ -34,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = parsers()["verify"]
     args = parser.parse_args(argv)
     config = VerifyConfig.of(parser.settings(args))
-    report = verify(config, _reporter())
+    report = verify(config, progress_lines("tasks checked"))
     print("\n".join(_lines(report)), flush=True)
     if args.json:
         print_json(report)
@@ -53,19 +52,6 @@ def _lines(report: VerifyReport) -> list[str]:
 def _some(what: str, texts: list[str]) -> list[str]:
     more = [f"{what}: and {len(texts) - _SHOWN} more (--json has all)"] if len(texts) > _SHOWN else []
     return [f"{what}: {text}" for text in texts[:_SHOWN]] + more
-
-
-def _reporter() -> Callable[[int, int], None]:
-    last = time.monotonic()
-
-    def report(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= _PROGRESS_EVERY_S:
-            last = now
-            print(f"reelsift: {done}/{total} tasks checked", file=sys.stderr, flush=True)
-
-    return report
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from pipeline.search import Searcher
 from pipeline.storage import Store
 from pipeline.synthetic.dataset import make_dataset
 from pipeline.thumbnail import frame_at
-from schemas.config import DataConfig, DemoConfig, ExtractConfig, IndexConfig, SamplesConfig
+from schemas.config import DataConfig, DemoConfig, ExtractConfig, SamplesConfig
 from schemas.errors import IndexMissingError
+from schemas.index_config import IndexConfig
 from schemas.results import ExtractSummary, SearchHit, SearchResult
 
 _QUERIES = 4

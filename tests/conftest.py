@@ -4,10 +4,18 @@ import os
 
 import pytest
 
+from tests.run_watch import RunWatch
+
 # Here, before any library counts the cores: the tests run many processes on few cores, and there the threads of two
 # linear algebra libraries in each wait for one another longer than they compute.
 for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+
+def pytest_configure(config):
+    """Watch the run from the process that prints; the workers that run the tests print nothing."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(RunWatch(), "run_watch")
 
 
 @pytest.fixture(scope="session")

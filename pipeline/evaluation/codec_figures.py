@@ -19,7 +19,7 @@ from pipeline.metrics import own_ranks, recall
 from pipeline.storage import Store
 from pipeline.tables import require_info
 from pipeline.tables_model import model_of_tables
-from schemas.config import CodecsConfig
+from schemas.index_config import CodecsConfig
 from schemas.results import CodecFigures, CodecTable
 from schemas.scoring import ScoringParams
 from schemas.tables import TokenShape

@@ -24,8 +24,8 @@ from pipeline.index.fine_writer import clip_tokens
 from pipeline.metrics import candidate_order, united_order
 from pipeline.storage import Store, canonical
 from pipeline.tables import iter_clips
-from schemas.config import CodecsConfig
 from schemas.errors import InputError, StorageError
+from schemas.index_config import CodecsConfig
 from schemas.tables import TablesInfo
 
 _NOISE = 3.0

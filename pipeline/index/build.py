@@ -39,8 +39,8 @@ from pipeline.index.versions import live_pointer, next_version, summary_of, vers
 from pipeline.storage import Store
 from pipeline.tables import current_videos, iter_clips, read_videos, require_info
 from pipeline.tables_model import model_of_tables
-from schemas.config import IndexConfig
 from schemas.errors import IndexCorruptError, ReelsiftError, StorageError
+from schemas.index_config import IndexConfig
 from schemas.manifest import FINE_DIR, LITE, MANIFEST, FineShard, FramesCollection, VersionManifest
 from schemas.results import IndexSummary
 from schemas.tables import TablesInfo

@@ -9,8 +9,8 @@ from pipeline.index.index_choice import IndexChoice, choose_index
 from pipeline.index.recall_check import RecallCheck, tune
 from pipeline.index.row_sinks import RowSink
 from pipeline.index.vector_store import VectorStore
-from schemas.config import IndexConfig
 from schemas.errors import IndexCorruptError
+from schemas.index_config import IndexConfig
 from schemas.manifest import AnnIndex
 
 

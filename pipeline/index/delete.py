@@ -15,8 +15,8 @@ from pipeline.index.versions import folder_numbers, read_manifest, version_numbe
 from pipeline.storage import Store
 from pipeline.tables import require_info
 from pipeline.video_choice import Chosen, choose_videos
-from schemas.config import DeleteConfig
 from schemas.errors import IndexMissingError
+from schemas.index_config import DeleteConfig
 from schemas.intent import DELETE, INTENT, Intent, VersionChange
 from schemas.manifest import LITE, LIVE_POINTER, MANIFEST, VersionManifest
 from schemas.results import DeleteSummary

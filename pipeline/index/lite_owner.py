@@ -139,7 +139,7 @@ def _serve(root: Path) -> _Served | None:
     except OSError as error:
         _close(root)
         raise VectorStoreError(
-            f"Milvus Lite cannot write into {root}: {error.strerror}; a search needs a folder that it may write to, "
+            f"Milvus Lite cannot write into {root}: {error.strerror}; it needs a folder that it may write to, "
             "with some room, or a Milvus server (index build --milvus)"
         ) from error
     return served

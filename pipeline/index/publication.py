@@ -7,8 +7,8 @@ from pipeline.index.canaries import answers_to_texts, answers_to_vectors, compar
 from pipeline.index.evaluation_note import check_evaluation, note_of, read_report, write_evaluation
 from pipeline.index.versions import live_version, newest_version, publish, read_evaluation, read_manifest
 from pipeline.storage import Store
-from schemas.config import PublishConfig
 from schemas.errors import CheckFailedError, IndexCorruptError, IndexMissingError, ReelsiftError
+from schemas.index_config import PublishConfig
 from schemas.manifest import VersionManifest
 from schemas.results import CanaryFigures, PublishSummary
 

@@ -17,8 +17,8 @@ from pipeline.index.version_rows import VersionRows
 from pipeline.index.versions import live_manifest, read_manifest, version_store
 from pipeline.storage import Store
 from pipeline.tables import current_videos, read_plan_part, read_videos, require_info
-from schemas.config import UpdateConfig
 from schemas.errors import ModelMismatchError, UsageError
+from schemas.index_config import UpdateConfig
 from schemas.intent import UPDATE, Intent
 from schemas.manifest import VersionManifest
 from schemas.results import UpdateSummary

@@ -16,7 +16,7 @@ from models.registry import load_model
 from pipeline.index.build import build_index
 from pipeline.index.versions import publish
 from pipeline.storage import Store
-from schemas.config import IndexConfig
+from schemas.index_config import IndexConfig
 from tests.e2e.cli import ROOT, command
 from tests.servers.process import free_ports
 from tests.tables_factory import make_tables

@@ -45,7 +45,7 @@ def test_problems_end_with_1_each_in_a_line_and_all_in_json(tables, capsys, monk
 
 
 def test_progress_goes_to_stderr(tables, capsys, monkeypatch):
-    monkeypatch.setattr(job, "_PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("jobs.progress._EVERY_S", 0.0)
     assert run_command(job.main, ["--tables", tables.root]) == 0
     assert "reelsift: 2/2 tasks checked" in capsys.readouterr().err
 

@@ -8,8 +8,8 @@ from pipeline.index.garbage import collect_garbage
 from pipeline.index.versions import list_versions, live_manifest
 from pipeline.storage import Store
 from pipeline.tables import require_info
-from schemas.config import IndexConfig
 from schemas.errors import UsageError
+from schemas.index_config import IndexConfig
 
 
 @pytest.fixture
@@ -46,5 +46,5 @@ def test_an_empty_folder_and_one_that_is_both_may_be_either(store):
         if name:
             store.write(name, b"{}")
         if name != "extract.json":
-            refuse_tables(store)
-        refuse_index(store)
+            assert refuse_tables(store) is None
+        assert refuse_index(store) is None

@@ -7,8 +7,8 @@ import torch
 from pipeline.evaluation import codec_figures
 from pipeline.evaluation.codec_figures import choose, compare_codecs
 from pipeline.storage import Store
-from schemas.config import CodecsConfig
 from schemas.errors import StorageError
+from schemas.index_config import CodecsConfig
 from schemas.results import CodecFigures
 from schemas.scoring import Fusion, ScoringParams
 from tests.tables_factory import TINY, make_tables

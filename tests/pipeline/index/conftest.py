@@ -30,7 +30,7 @@ def index(tmp_path):
 def build(tmp_path, tables, index):
     """Build the next version of `index` from `tables`."""
     from pipeline.index.build import build_index
-    from schemas.config import IndexConfig
+    from schemas.index_config import IndexConfig
 
     def run(progress=lambda done, total, doing: None, say=lambda line: None, **changes):
         settings = {"tables": str(tmp_path / "tables"), "index": index.root, "batch_rows": 5} | changes

@@ -16,8 +16,9 @@ from pipeline.index.unfinished import mark
 from pipeline.index.versions import publish
 from pipeline.storage import Store
 from pipeline.verify.run import verify
-from schemas.config import IndexConfig, VerifyConfig
+from schemas.config import VerifyConfig
 from schemas.errors import UsageError, VectorStoreError
+from schemas.index_config import IndexConfig
 from tests.pipeline.index.built import folders
 
 DIM = 4

@@ -25,9 +25,10 @@ from pipeline.ranking import EncodedQuery, ranked
 from pipeline.storage import Store
 from pipeline.tables import iter_clips, read_plan, read_videos, require_info, write_parquet
 from pipeline.verify.run import verify
-from schemas.config import DeleteConfig, IndexConfig, UpdateConfig, VerifyConfig
+from schemas.config import VerifyConfig
 from schemas.errors import IndexCorruptError, IndexMissingError, StorageError, UsageError
 from schemas.ids import clip_id, task_id
+from schemas.index_config import DeleteConfig, IndexConfig, UpdateConfig
 from schemas.tables import CLIPS_DIR, PLAN_DIR, PLAN_SCHEMA, VIDEOS_DIR, VIDEOS_SCHEMA
 from tests.tables_factory import make_tables
 

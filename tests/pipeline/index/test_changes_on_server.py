@@ -16,7 +16,8 @@ from pipeline.index.versions import live_manifest, open_fine, publish, version_s
 from pipeline.ranking import EncodedQuery
 from pipeline.storage import Store
 from pipeline.verify.run import verify
-from schemas.config import DeleteConfig, IndexConfig, UpdateConfig, VerifyConfig
+from schemas.config import VerifyConfig
+from schemas.index_config import DeleteConfig, IndexConfig, UpdateConfig
 from tests.tables_factory import make_tables
 
 

@@ -8,10 +8,10 @@ from pipeline.index.update import update_index
 from pipeline.index.versions import publish, read_manifest
 from pipeline.search import Searcher
 from pipeline.storage import Store
-from schemas.config import IndexConfig, UpdateConfig
 from schemas.errors import ConfigError, UsageError
 from schemas.fields import BUILT_IN_NAMES, FilterField
 from schemas.filters import FilterError, parse_filter
+from schemas.index_config import IndexConfig, UpdateConfig
 from tests.tables_factory import make_tables
 
 NUMBER_TWO = '{"field": "number", "op": "==", "value": 2}'

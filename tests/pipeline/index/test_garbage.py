@@ -29,8 +29,8 @@ from pipeline.index.versions import (
     version_store,
 )
 from pipeline.storage import Store
-from schemas.config import IndexConfig
 from schemas.errors import IndexCorruptError, IndexMissingError, StorageError
+from schemas.index_config import IndexConfig
 from schemas.manifest import LivePointer
 from tests.pipeline.index.processes import ROOT
 from tests.servers.process import LOOPBACK, free_ports

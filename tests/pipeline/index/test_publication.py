@@ -7,8 +7,8 @@ import pytest
 from pipeline.index.publication import publish_checked
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import list_versions, live_version, publish, read_manifest
-from schemas.config import PublishConfig
 from schemas.errors import CheckFailedError, IndexCorruptError, InputError, ModelMismatchError
+from schemas.index_config import PublishConfig
 
 
 @pytest.fixture

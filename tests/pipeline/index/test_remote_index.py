@@ -26,8 +26,8 @@ from pipeline.index.versions import (
     version_store,
 )
 from pipeline.storage import Store
-from schemas.config import IndexConfig
 from schemas.errors import IndexCorruptError, StorageError, UsageError
+from schemas.index_config import IndexConfig
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from pipeline.serving.replicas.reranker import Reranker
 from pipeline.serving.service import Service
 from pipeline.serving.stages import OneProcess
 from pipeline.storage import Store
-from schemas.config import IndexConfig, ServeConfig
+from schemas.config import ServeConfig
 from schemas.http import SearchRequest
+from schemas.index_config import IndexConfig
 from tests.pipeline.serving.in_process import Handle
 from tests.tables_factory import make_tables
 

@@ -22,7 +22,7 @@ from tests.pipeline.index.processes import OWN, ROOT, running
 KILLED_BUILD = """
 import os, signal, sys
 from pipeline.index.build import build_index
-from schemas.config import IndexConfig
+from schemas.index_config import IndexConfig
 
 def progress(done, total, doing):
     if done >= int(sys.argv[3]):

@@ -7,7 +7,7 @@ from models.registry import load_model
 from pipeline.index.build import build_index
 from pipeline.index.versions import publish
 from pipeline.storage import Store
-from schemas.config import IndexConfig
+from schemas.index_config import IndexConfig
 from tests.tables_factory import make_tables
 
 # Some records a file, so that there are files to divide among shards.

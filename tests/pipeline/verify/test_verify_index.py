@@ -11,8 +11,9 @@ from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import publish, read_manifest
 from pipeline.storage import Store
 from pipeline.verify.run import verify
-from schemas.config import IndexConfig, VerifyConfig
+from schemas.config import VerifyConfig
 from schemas.errors import IndexMissingError
+from schemas.index_config import IndexConfig
 from tests.tables_factory import make_tables
 
 

@@ -9,8 +9,8 @@ import pytest
 from pipeline.index.delete import delete_videos
 from pipeline.search import Searcher
 from pipeline.serving.errors import FailureError
-from schemas.config import DeleteConfig
 from schemas.http import BatchRequest, SearchRequest
+from schemas.index_config import DeleteConfig
 from schemas.recall import RECALL_MODES
 from tests.pipeline.serving.in_process import in_process
 
