@@ -1,9 +1,9 @@
 """Server processes of the tests: free ports on loopback, a bounded wait for health, an end by pid."""
 
-import ctypes
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +12,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+# A test run that is killed runs no teardown; its servers must not outlive it (PR_SET_PDEATHSIG, SIGKILL). Said by the
+# child itself before it becomes the server: to say it in between (preexec_fn) needs a fork of this process, which may
+# have threads of gRPC by now, and a fork while one of them holds a lock never returns.
+_DIES_WITH_PARENT = (
+    *(sys.executable, "-I", "-S", "-c"),
+    f"import ctypes, os, sys; ctypes.CDLL(None).prctl(1, {int(signal.SIGKILL)}); os.execv(sys.argv[1], sys.argv[1:])",
+)
 
 
 def free_ports(count: int, low: int = 20000, high: int = 32000, companion: int = 0) -> list[int]:
@@ -61,19 +68,22 @@ class ServerProcess:
         self._name = Path(command[0]).name
         with log.open("wb") as sink:
             self._process = subprocess.Popen(
-                command,
+                [*_DIES_WITH_PARENT, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 env=env,
                 cwd=cwd,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - the parent has no threads that hold locks here
             )
 
     @property
     def pid(self) -> int:
         """The process id of the server itself."""
         return self._process.pid
+
+    def lives(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], what: str, limit_s: float) -> None:
         """Wait until `ready` says so; a server that has ended or is too slow is an error with the log's end."""
@@ -98,12 +108,6 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(30)
-
-
-def _die_with_parent() -> None:
-    # A test run that is killed runs no teardown; its servers must not outlive it.
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def answers(url: str, expect: str = "") -> bool:
