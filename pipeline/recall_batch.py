@@ -1,10 +1,11 @@
 """Stage 1 for many texts at once: Milvus answers a list of vectors for little more than the price of one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeline.candidates import unite
 from pipeline.index.hits import CoarseHit, FrameHit
 from pipeline.index.vector_store import VectorStore
 from pipeline.ranking import EncodedQuery, elapsed_ms, now
@@ -52,6 +53,8 @@ class _Asked:
     by_coarse: list[CoarseHit] | None
     frame_limit: int
     by_frame: list[FrameHit] | None
+    looked_for: frozenset[str] = frozenset()
+    looked_up: Sequence[CoarseHit] = ()
 
     def search(
         self, collection: str, queries_QD: np.ndarray, limit: int, search: Mapping[str, int], expression: str
@@ -68,7 +71,17 @@ class _Asked:
         return self.vectors.search_frames(collection, text_D, limit, search, expression)
 
     def look_up(self, collection: str, clip_ids: Sequence[str], query_D: np.ndarray) -> list[CoarseHit]:
+        if self.looked_for.issuperset(clip_ids):
+            known = {hit.clip_id: hit for hit in self.looked_up}
+            return [known[clip_id] for clip_id in clip_ids if clip_id in known]
         return self.vectors.look_up(collection, clip_ids, query_D)
+
+    def will_look_up(self, mode: RecallMode, recall_k: int) -> list[str]:
+        """Clips that only a frame found and that will be candidates, as far as the first answers tell."""
+        coarse = [] if mode == "frames" else [hit.clip_id for hit in self.by_coarse or ()]
+        chosen = unite(coarse[:recall_k], [hit.clip_id for hit in self.by_frame or ()], recall_k)
+        known = set(coarse)
+        return [clip_id for clip_id in chosen if clip_id not in known]
 
 
 def _asked_together(
@@ -89,4 +102,12 @@ def _asked_together(
     if mode != "coarse" and frames:
         texts_QD = np.stack([query.text_D for query in queries])
         by_frame = vectors.search_frames_batch(frames.collection, texts_QD, recall_k, frames.ann.search, expression)
-    return [_Asked(vectors, limit, coarse, recall_k, frame) for coarse, frame in zip(by_coarse, by_frame, strict=True)]
+    asked = [_Asked(vectors, limit, coarse, recall_k, frame) for coarse, frame in zip(by_coarse, by_frame, strict=True)]
+    unknown = [one.will_look_up(mode, recall_k) for one in asked]
+    if not any(unknown):
+        return asked
+    found = vectors.look_up_batch(manifest.collection, unknown, np.stack([query.query_D for query in queries]))
+    return [
+        replace(one, looked_for=frozenset(ids), looked_up=hits)
+        for one, ids, hits in zip(asked, unknown, found, strict=True)
+    ]

@@ -33,6 +33,8 @@ _WRITE_WAITS_S = (0.5, 2.0, 8.0, 30.0)
 _STALL_S = 3600
 # Strong waits for the server's next time tick, 200 ms; a version never changes once published.
 _BOUNDED = "Bounded"
+# With their vectors some hundred rows stay far below the largest message that Milvus takes.
+_LOOK_UP_ROWS = 500
 _OUTPUT = [field.name for field in fields(CoarseHit) if field.name != "coarse_score"]
 
 
@@ -276,20 +278,36 @@ class VectorStore:
         Raises:
             VectorStoreError: Milvus is away, or has no such collection.
         """
-        if not clip_ids:
-            return []
+        return self.look_up_batch(collection, [clip_ids], query_D[None])[0]
 
+    def look_up_batch(
+        self, collection: str, clip_ids: Sequence[Sequence[str]], queries_QD: np.ndarray
+    ) -> list[list[CoarseHit]]:
+        """`look_up` for many queries: a clip that several ask for is read once, and all by as few calls as may be.
+
+        Args:
+            collection: one of clips.
+            clip_ids: of each query.
+            queries_QD: float32.
+
+        Raises:
+            VectorStoreError: Milvus is away, or has no such collection.
+        """
+        wanted = list(dict.fromkeys(clip_id for asked in clip_ids for clip_id in asked))
+        found: dict[str, dict[str, Any]] = {}
+        for first in range(0, len(wanted), _LOOK_UP_ROWS):
+            found |= self._rows_of(collection, wanted[first : first + _LOOK_UP_ROWS])
+        return [
+            _scored_rows([found[clip_id] for clip_id in asked if clip_id in found], query_D)
+            for asked, query_D in zip(clip_ids, queries_QD, strict=True)
+        ]
+
+    def _rows_of(self, collection: str, clip_ids: list[str]) -> dict[str, dict[str, Any]]:
         def work(client: MilvusClient) -> list[dict[str, Any]]:
             columns = [*_OUTPUT, "v"]
-            rows = client.get(collection, list(clip_ids), columns, timeout=self._call_s, consistency_level=_BOUNDED)
-            return list(rows)
+            return list(client.get(collection, clip_ids, columns, timeout=self._call_s, consistency_level=_BOUNDED))
 
-        found = {row["clip_id"]: row for row in self._milvus.ask_loaded(collection, work)}
-        rows = [found[clip_id] for clip_id in clip_ids if clip_id in found]
-        if not rows:
-            return []
-        scores = np.array([row["v"] for row in rows], np.float32) @ query_D
-        return [_coarse_hit(row, score) for row, score in zip(rows, scores, strict=True)]
+        return {row["clip_id"]: row for row in self._milvus.ask_loaded(collection, work)}
 
     def stored_vectors(self, collection: str, clip_ids: Sequence[str]) -> dict[str, np.ndarray]:
         """The coarse vectors of clips, float32, in the order asked for; those that are not there are left out.
@@ -446,6 +464,13 @@ def check_finite(rows: Sequence[Mapping[str, Any]]) -> None:
     if not np.isfinite(np.concatenate([row["v"] for row in rows])).all():
         clip_id = next(row["clip_id"] for row in rows if not np.isfinite(row["v"]).all())
         raise VectorStoreError(f"clip {clip_id} has a vector that is not finite: extract its video anew")
+
+
+def _scored_rows(rows: Sequence[dict[str, Any]], query_D: np.ndarray) -> list[CoarseHit]:
+    if not rows:
+        return []
+    scores = np.array([row["v"] for row in rows], np.float32) @ query_D
+    return [_coarse_hit(row, score) for row, score in zip(rows, scores, strict=True)]
 
 
 def _coarse_hit(row: Any, score: float) -> CoarseHit:
