@@ -1,5 +1,6 @@
 """The ASGI layer that says at once, before anything is parsed, that there is no room for another search."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from pipeline.serving.http.envelope import App, Receive, Scope, Send
@@ -8,6 +9,13 @@ from pipeline.serving.limits.limiter import Limiter
 
 _PATHS: Final = frozenset({"/v1/search", "/v1/search:batch"})
 _BELOW: Final = ("/v1/similar/", "/v1/clips/")
+
+
+@dataclass(frozen=True)
+class _Route:
+    """Stands for the route that a refused request did not reach, so that it is counted under its path."""
+
+    path: str
 
 
 class Admission:
@@ -25,6 +33,7 @@ class Admission:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other events pass through."""
         if self._limiter.is_full and scope["type"] == "http" and is_work(scope["path"]):
+            scope["route"] = _Route(template(scope["path"]))
             await answer(self._limiter.refusal)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -37,3 +46,13 @@ def is_work(path: str) -> bool:
     (True, True, False, False)
     """
     return path in _PATHS or path.startswith(_BELOW)
+
+
+def template(path: str) -> str:
+    """The path of work as its route has it, without what a caller made up.
+
+    >>> template("/v1/search:batch"), template("/v1/clips/c1")
+    ('/v1/search:batch', '/v1/clips/{clip_id}')
+    """
+    below = next((prefix for prefix in _BELOW if path.startswith(prefix)), None)
+    return path if below is None else below + "{clip_id}"

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from pipeline.query_encoding import encode_query, load_version_model
 from pipeline.ranking import EncodedQuery, elapsed_ms, now
 from pipeline.serving.limits.version_cache import VersionCache
 from pipeline.serving.messages import Encoded, EncodedBatch
+from pipeline.serving.replicas.work_threads import work_threads
 from pipeline.storage import Store
 from schemas.errors import ReelsiftError
 
@@ -39,7 +39,7 @@ class TextEncoder:
         torch.set_num_threads(1)
         self._index = Store(index_uri)
         self._models: VersionCache[int, EercfModel] = VersionCache(self._load, lambda _: None)
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="encode")
+        self._pool = work_threads(_THREADS, "encode")
         batched: Any = self._batched
         batched.set_max_batch_size(max_batch)
         batched.set_batch_wait_timeout_s(wait_s)

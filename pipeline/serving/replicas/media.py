@@ -12,6 +12,7 @@ from typing import TypeVar
 from pipeline.decode.isolated_still import IsolatedStills
 from pipeline.serving.limits.bounded_cache import BoundedCache
 from pipeline.serving.replicas.media_files import MediaFile, file_facts, read_file, servable
+from pipeline.serving.replicas.work_threads import work_threads
 from schemas.errors import BadVideoError
 
 _T = TypeVar("_T")
@@ -55,7 +56,7 @@ class Media:
 
     def __init__(self, still_timeout_s: float = _STILL_TIMEOUT_S) -> None:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="media")
-        self._makers = ThreadPoolExecutor(_CHILDREN, thread_name_prefix="stills")
+        self._makers = work_threads(_CHILDREN, "stills")
         self._stills: queue.SimpleQueue[IsolatedStills] = queue.SimpleQueue()
         for _ in range(_CHILDREN):
             self._stills.put(IsolatedStills(still_timeout_s))

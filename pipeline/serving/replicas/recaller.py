@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -21,6 +20,7 @@ from pipeline.recall import Recalled, recall
 from pipeline.recall_batch import recall_batch
 from pipeline.serving.limits.version_cache import VersionCache
 from pipeline.serving.messages import Ask, Candidates, VersionKey, key_of
+from pipeline.serving.replicas.work_threads import work_threads
 from pipeline.storage import Store
 from schemas.errors import ReelsiftError
 from schemas.fields import FieldType
@@ -66,7 +66,7 @@ class Recaller(ABC, Generic[_O]):
     def __init__(self, index_uri: str) -> None:
         self._index = Store(index_uri)
         self._versions: VersionCache[VersionKey, _O] = VersionCache(self._open, lambda opened: opened.close())
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="recall")
+        self._pool = work_threads(_THREADS, "recall")
         # A replica that comes in the place of one that died is asked as soon as it is there.
         with contextlib.suppress(ReelsiftError):
             self._warm(key_of(live_manifest(self._index)))

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -19,6 +18,7 @@ from pipeline.rerank import warm_up
 from pipeline.rerank_batch import rerank_batch
 from pipeline.serving.limits.version_cache import VersionCache
 from pipeline.serving.messages import VersionKey, key_of
+from pipeline.serving.replicas.work_threads import work_threads
 from pipeline.serving.shard_assignment import parts_of_files
 from pipeline.storage import Store
 from schemas.errors import ReelsiftError
@@ -58,7 +58,7 @@ class RerankShard:
         self._parts = parts
         self._score_threads = score_threads
         self._versions = VersionCache(self._open, OpenedPart.close)
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="rerank")
+        self._pool = work_threads(_THREADS, "rerank")
         # A replica that comes in the place of one that died is asked as soon as it is there.
         with contextlib.suppress(ReelsiftError):
             self._warm(key_of(live_manifest(self._index)))
