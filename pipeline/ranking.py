@@ -34,11 +34,30 @@ class EncodedQuery:
 
 
 @dataclass(frozen=True)
+class Reads:
+    """Records of fine tokens that were read: out of the page cache, and from disk.
+
+    >>> Reads(3, 1) + Reads(1, 0)
+    Reads(memory=4, disk=1)
+    """
+
+    memory: int = 0
+    disk: int = 0
+
+    def __add__(self, other: "Reads") -> "Reads":
+        """Both together."""
+        return Reads(self.memory + other.memory, self.disk + other.disk)
+
+
+NO_READS = Reads()
+
+
+@dataclass(frozen=True)
 class Reranked:
     """Final scores of the candidates in their order, the time of each one's best frame, and what it cost.
 
     Where `holes` names candidates, which were deleted or replaced since they were found, nothing was scored: others are
-    to be found.
+    to be found. `reads` counts the records that were read.
     """
 
     scores: list[float]
@@ -46,6 +65,7 @@ class Reranked:
     read_ms: float
     score_ms: float
     holes: frozenset[str] = frozenset()
+    reads: Reads = NO_READS
 
 
 def clean_query(text: str) -> str:

@@ -8,7 +8,7 @@ from models.reranking import score_pairs
 from models.token_sets import Pairs
 from pipeline.index.fine_store import FineRecords, FineStore, Tier
 from pipeline.index.hits import CoarseHit
-from pipeline.ranking import Reranked, elapsed_ms, now
+from pipeline.ranking import Reads, Reranked, elapsed_ms, now
 from schemas.errors import IndexCorruptError
 from schemas.scoring import ScoringParams
 
@@ -45,10 +45,12 @@ def rerank(
     scores: list[float] = []
     best_s: list[float | None] = []
     read_ms = score_ms = 0.0
+    reads = Reads()
     for block in _blocks(hits):
         start = now()
         records = fine.read([(hit.shard, hit.row) for hit in block], tier)
         holes |= holes_among(block, records)
+        reads += reads_of(records)
         read_ms += elapsed_ms(start)
         if holes:
             continue
@@ -58,8 +60,8 @@ def rerank(
         best_s += block_best_s
         score_ms += elapsed_ms(start)
     if holes:
-        return Reranked([], [], round(read_ms, 3), round(score_ms, 3), frozenset(holes))
-    return Reranked(scores, best_s, read_ms=round(read_ms, 3), score_ms=round(score_ms, 3))
+        return Reranked([], [], round(read_ms, 3), round(score_ms, 3), frozenset(holes), reads)
+    return Reranked(scores, best_s, round(read_ms, 3), round(score_ms, 3), reads=reads)
 
 
 def warm_up(fine: FineStore, params: ScoringParams, dim: int) -> None:
@@ -90,6 +92,11 @@ def holes_among(hits: Sequence[CoarseHit], records: FineRecords) -> set[str]:
                 "rebuild the index ('reelsift index build')"
             )
     return holes
+
+
+def reads_of(records: FineRecords) -> Reads:
+    """Where records came from."""
+    return Reads(len(records.clip_ids) - records.from_disk, records.from_disk)
 
 
 def _score(

@@ -8,8 +8,8 @@ from models.reranking import score_pairs
 from models.token_sets import Pairs
 from pipeline.index.fine_store import FineRecords, FineStore, Tier
 from pipeline.index.hits import CoarseHit
-from pipeline.ranking import Reranked, elapsed_ms, now
-from pipeline.rerank import RERANK_BLOCK, best_time, holes_among
+from pipeline.ranking import Reads, Reranked, elapsed_ms, now
+from pipeline.rerank import RERANK_BLOCK, best_time, holes_among, reads_of
 from schemas.scoring import ScoringParams
 
 
@@ -32,7 +32,8 @@ def rerank_batch(
         tier: as for `rerank`.
 
     Returns:
-        the scores of each text, or the candidates of it whose records are holes. The times are those of the whole.
+        the scores of each text, or the candidates of it whose records are holes. Times and reads are those of the
+        whole.
 
     Raises:
         IndexCorruptError: a record is not that of the clip it was read for.
@@ -49,6 +50,7 @@ def rerank_batch(
         start = now()
         records = fine.read([(hit.shard, hit.row) for hit in block], tier)
         batch.holes |= holes_among(block, records)
+        batch.reads += reads_of(records)
         read_ms += elapsed_ms(start)
         start = now()
         batch.score(block, records)
@@ -73,6 +75,7 @@ class _Batch:
         self._scores = [[0.0] * len(hits) for hits in candidates]
         self._best_s: list[list[float | None]] = [[None] * len(hits) for hits in candidates]
         self.holes: set[str] = set()
+        self.reads = Reads()
 
     def score(self, block: Sequence[CoarseHit], records: FineRecords) -> None:
         """Score every pair of a text and a clip of one block."""
@@ -90,5 +93,7 @@ class _Batch:
         found = []
         for hits, scores, best_s in zip(self._candidates, self._scores, self._best_s, strict=True):
             holes = frozenset(hit.clip_id for hit in hits if hit.clip_id in self.holes)
-            found.append(Reranked([] if holes else scores, [] if holes else best_s, read_ms, score_ms, holes))
+            found.append(
+                Reranked([] if holes else scores, [] if holes else best_s, read_ms, score_ms, holes, self.reads)
+            )
         return found

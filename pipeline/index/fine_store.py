@@ -39,11 +39,13 @@ class FineRecords:
         block: the bytes.
         codec: what they are.
         dim: D.
+        from_disk: how many of them the page cache did not hold.
     """
 
     block: RecordBlock
     codec: Codec
     dim: int
+    from_disk: int = 0
 
     @property
     def clip_ids(self) -> list[str]:
@@ -111,8 +113,8 @@ class FineStore:
         """
         dtype = self._dtypes[tier]
         data = aligned_rows(len(addresses), dtype.itemsize)
-        self._fill(data, addresses)
-        return FineRecords(RecordBlock(data, dtype), self._codecs[tier], self._dim)
+        from_disk = self._fill(data, addresses)
+        return FineRecords(RecordBlock(data, dtype), self._codecs[tier], self._dim, from_disk)
 
     def close(self) -> None:
         """Close the files; no read may be under way."""
@@ -120,13 +122,16 @@ class FineStore:
         for file in files:
             os.close(file)
 
-    def _fill(self, data: np.ndarray, addresses: Sequence[tuple[int, int]]) -> None:
+    def _fill(self, data: np.ndarray, addresses: Sequence[tuple[int, int]]) -> int:
+        """Read the records; how many of them came from disk."""
         file_N, offset_N = self._places(addresses)
-        for place, got in fill(data, file_N, offset_N).items():
+        filled = fill(data, file_N, offset_N)
+        for place, got in filled.failures.items():
             shard, row = addresses[place]
             if isinstance(got, OSError):
                 raise IndexCorruptError(f"cannot read {self._paths[shard]}: {got.strerror}") from got
             raise IndexCorruptError(f"{self._paths[shard]} ends before row {row}: restore it, or build the index anew")
+        return filled.from_disk
 
     def _places(self, addresses: Sequence[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
         """File and offset of each record."""

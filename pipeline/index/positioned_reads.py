@@ -12,6 +12,7 @@ Files are read and not mapped: a mapped file that is cut, or whose disk fails, w
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -41,25 +42,36 @@ def aligned_rows(rows: int, size: int) -> np.ndarray:
     return data[first : first + rows * size].reshape(rows, size)
 
 
-def fill(data_NX: np.ndarray, file_N: np.ndarray, offset_N: np.ndarray) -> dict[int, int | OSError]:
+@dataclass(frozen=True)
+class Filled:
+    """What came of many reads.
+
+    Attributes:
+        failures: what went wrong, by row: the number of bytes that came, where its file ends too early, or why it
+            failed.
+        from_disk: rows that the page cache did not hold whole.
+    """
+
+    failures: dict[int, int | OSError]
+    from_disk: int
+
+
+def fill(data_NX: np.ndarray, file_N: np.ndarray, offset_N: np.ndarray) -> Filled:
     """Read a row of `data_NX` from each place.
 
     Args:
         data_NX: uint8, C order; overwritten.
         file_N: int32, descriptors.
         offset_N: int64, bytes.
-
-    Returns:
-        what went wrong, by row: the number of bytes that came, where its file ends too early, or why it failed.
     """
     got_N = np.empty(len(data_NX), np.int64)
     if not _take_from_memory(data_NX, file_N, offset_N, got_N):
-        return {}
+        return Filled({}, 0)
     done: list[int | OSError] = list(got_N.tolist())
     missing = np.flatnonzero(got_N != data_NX.shape[1])
     order = missing[np.lexsort((offset_N[missing], file_N[missing]))].tolist()
     _read_missing(order, data_NX, file_N.tolist(), offset_N.tolist(), done)
-    return {n: got for n, got in enumerate(done) if got != data_NX.shape[1]}
+    return Filled({n: got for n, got in enumerate(done) if got != data_NX.shape[1]}, len(order))
 
 
 def _take_from_memory(data_NX: np.ndarray, file_N: np.ndarray, offset_N: np.ndarray, got_N: np.ndarray) -> int:

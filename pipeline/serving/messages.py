@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.index.hits import CoarseHit
-from pipeline.ranking import EncodedQuery
+from pipeline.ranking import NO_READS, EncodedQuery, Reads
 from schemas.manifest import VersionManifest
 from schemas.recall import RecallMode
 from schemas.results import SearchHit
@@ -73,11 +73,12 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Answer:
-    """Ranked clips, the milliseconds of each stage, and what was left out for want of time."""
+    """Ranked clips, the milliseconds of each stage, what was left out for want of time, and fine records read."""
 
     hits: list[SearchHit]
     timings_ms: dict[str, float]
     degraded: list[str]
+    reads: Reads = NO_READS
 
 
 def writable(query: EncodedQuery) -> EncodedQuery:

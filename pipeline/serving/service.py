@@ -101,6 +101,7 @@ class Service:
                 query = replace(encoded.vectors, expression=expression)
                 ask = _ask(request, mode, clock, explain=request.explain)
                 answer = await self._milvus(self._stages.answer(manifest, query, ask))
+                current_notes().reads = answer.reads
         return SearchResult(
             query=request.query,
             version=manifest.version,
@@ -122,6 +123,8 @@ class Service:
                 answers = await self._milvus(
                     self._stages.answer_batch(manifest, queries, _ask(request, mode, clock, explain=False))
                 )
+                # Of the whole batch, as each of its answers says.
+                current_notes().reads = answers[0].reads
         timings_ms = {"encode": encoded.encode_ms, **answers[0].timings_ms, "total": elapsed_ms(begin)}
         results = [
             SearchResult(

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.candidates import share
 from pipeline.index.hits import CoarseHit
-from pipeline.ranking import FINE, EncodedQuery, Reranked, elapsed_ms, now, ranked
+from pipeline.ranking import FINE, NO_READS, EncodedQuery, Reads, Reranked, elapsed_ms, now, ranked
 from pipeline.serving.calls import call, call_all
 from pipeline.serving.errors import RESTARTING, FailureError
 from pipeline.serving.limits.deadline import COARSE_ONLY, FEWER, Clock, Depth, MeasuredCosts
@@ -40,6 +40,7 @@ class _Gathered:
     holes: set[str] = field(default_factory=set)
     read_ms: float = 0.0
     score_ms: float = 0.0
+    reads: Reads = NO_READS
     parts_away: int = 0
 
 
@@ -161,7 +162,7 @@ class Sharded(StageOneCalls):
         ):
             explained |= part
         hits = [hit.model_copy(update={"explanation": explained.get(hit.clip_id)}) for hit in answer.hits]
-        return Answer(hits, {**answer.timings_ms, "explain": elapsed_ms(start)}, answer.degraded)
+        return Answer(hits, {**answer.timings_ms, "explain": elapsed_ms(start)}, answer.degraded, answer.reads)
 
 
 def _covered(found: Candidates, manifest: VersionManifest) -> list[CoarseHit]:
@@ -185,6 +186,8 @@ def _note(gathered: _Gathered, hits: list[list[CoarseHit]], scored: list[Reranke
         if not got.holes:
             marks = zip(got.scores, got.best_s, strict=True)
             gathered.found[query] |= dict(zip((hit.clip_id for hit in own), marks, strict=True))
+    # Each says of all its texts what it read.
+    gathered.reads += scored[0].reads
     # Shards work at the same time.
     gathered.read_ms = max(gathered.read_ms, *(got.read_ms for got in scored))
     gathered.score_ms = max(gathered.score_ms, *(got.score_ms for got in scored))
@@ -197,7 +200,7 @@ def _answer(found: Candidates, gathered: _Gathered, place: int, depth: Depth, as
     scores, best_s = [marks[hit.clip_id][0] for hit in fine], [marks[hit.clip_id][1] for hit in fine]
     hits: list[SearchHit] = ranked(fine + coarse, Reranked(scores, best_s, 0.0, 0.0), ask.k)
     timings_ms = {**found.timings_ms, "read": gathered.read_ms, "score": gathered.score_ms}
-    return Answer(hits, timings_ms, _degraded(depth.degraded, gathered, bool(marks)))
+    return Answer(hits, timings_ms, _degraded(depth.degraded, gathered, bool(marks)), gathered.reads)
 
 
 def _degraded(steps: list[str], gathered: _Gathered, any_fine: bool) -> list[str]:

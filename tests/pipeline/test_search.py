@@ -60,6 +60,7 @@ class Corpus:
                 mask_BF=self.mask[rows],
             ),
             frame_times_BF=self.times[rows],
+            from_disk=0,
         )
 
     def search(self, collection, queries_QD, limit, search, expression):

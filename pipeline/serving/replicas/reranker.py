@@ -73,7 +73,7 @@ class Reranker(Recaller[OpenedBoth]):
                 addresses = {hit.clip_id: places[hit.clip_id] for hit in hits if hit.stage == FINE}
                 hits = with_explanations(hits, explain(query.text_D, addresses, opened.fine, opened.manifest.scoring))
                 timings_ms["explain"] = elapsed_ms(start)
-        return Answer(hits, timings_ms, depth.degraded)
+        return Answer(hits, timings_ms, depth.degraded, scored.reads)
 
     def _answer_batch(self, version: VersionKey, encoded: list[EncodedQuery], ask: Ask, clock: Clock) -> list[Answer]:
         queries = [writable(query) for query in encoded]
@@ -85,6 +85,7 @@ class Reranker(Recaller[OpenedBoth]):
                 ranked(coarse.hits, scored, ask.k),
                 {**coarse.timings_ms, "read": scored.read_ms, "score": scored.score_ms},
                 depth.degraded,
+                scored.reads,
             )
             for coarse, scored in found
         ]

@@ -1,9 +1,11 @@
 """Figures for Prometheus: what is asked, how long each stage takes, what is left out when time runs short."""
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
+from pipeline.ranking import Reads
 from pipeline.serving.errors import Failure
 from schemas.http import IndexInfo
 
@@ -23,7 +25,7 @@ class Metrics:
         self._requests = Counter("reelsift_http_requests", "Requests answered.", labels, registry=registry)
         self._durations = Histogram(
             "reelsift_http_request_duration_seconds",
-            "From the request's arrival in the ingress to the end of its answer.",
+            "From the request's arrival in the ingress to the end of its answer, unless it was refused by a 429.",
             ("path",),
             buckets=_SECONDS,
             registry=registry,
@@ -48,6 +50,12 @@ class Metrics:
             buckets=_COUNTS,
             registry=registry,
         )
+        self._records = Counter(
+            "reelsift_fine_records",
+            "Records of fine tokens that searches read, by whether the page cache held them.",
+            ("cache",),
+            registry=registry,
+        )
         self._stills = Counter(
             "reelsift_thumbnails",
             "Pictures asked for, by whether they were in the cache.",
@@ -68,7 +76,9 @@ class Metrics:
     def answered(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count a request. The path is a template, never what a caller made up: each one is kept for ever."""
         self._requests.labels(path, method, str(status)).inc()
-        self._durations.labels(path).observe(seconds)
+        # To be refused takes no time, and many refusals would hide how long those take that are let in.
+        if status != HTTPStatus.TOO_MANY_REQUESTS:
+            self._durations.labels(path).observe(seconds)
 
     def searched(self, timings_ms: Mapping[str, float], degraded: Sequence[str]) -> None:
         """Count the stages of an answer, in milliseconds, and what was left out."""
@@ -84,6 +94,11 @@ class Metrics:
     def encoded(self, together: int) -> None:
         """Count a search whose text was encoded in a batch of so many."""
         self._encoded.observe(together)
+
+    def read(self, reads: Reads) -> None:
+        """Count the fine records that a search read."""
+        for cache, count in (("hit", reads.memory), ("miss", reads.disk)):
+            self._records.labels(cache).inc(count)
 
     def pictured(self, *, cached: bool) -> None:
         """Count a picture."""

@@ -28,6 +28,7 @@ class ObservedBackend:
         notes.version, notes.hits = found.version, len(found.hits)
         notes.timings_ms, notes.degraded = found.timings_ms, found.degraded
         self._metrics.searched(found.timings_ms, found.degraded)
+        self._metrics.read(notes.reads)
         if notes.encoder_batch is not None:
             self._metrics.encoded(notes.encoder_batch)
         return found
@@ -42,6 +43,7 @@ class ObservedBackend:
         notes.degraded = sorted({step for result in found.results for step in result.degraded})
         self._metrics.batched(len(found.results))
         self._metrics.searched({}, notes.degraded)
+        self._metrics.read(notes.reads)
         return found
 
     async def similar(self, clip_id: str, k: int) -> SimilarResult:

@@ -3,6 +3,8 @@
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from pipeline.ranking import NO_READS, Reads
+
 
 @dataclass
 class RequestNotes:
@@ -15,6 +17,7 @@ class RequestNotes:
         timings_ms: stages.
         degraded: steps that were left out.
         encoder_batch: requests that the text encoder took together with this one, itself included.
+        reads: records of fine tokens.
     """
 
     queries: list[str] = field(default_factory=list)
@@ -23,6 +26,7 @@ class RequestNotes:
     timings_ms: dict[str, float] = field(default_factory=dict)
     degraded: list[str] = field(default_factory=list)
     encoder_batch: int | None = None
+    reads: Reads = NO_READS
 
 
 _current: ContextVar[RequestNotes | None] = ContextVar("request_notes", default=None)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.ranking import Reads
 from pipeline.serving.telemetry.metrics import Metrics
 from schemas.http import IndexInfo
 
@@ -22,6 +23,7 @@ def exported():
     metrics.searched({"encode": 1.0}, ["coarse_only"])
     metrics.batched(3)
     metrics.encoded(2)
+    metrics.read(Reads(3, 1))
     metrics.pictured(cached=True)
     metrics.sent(10)
     found = {}

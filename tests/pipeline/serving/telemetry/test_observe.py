@@ -12,6 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.serving.front import Front
+from pipeline.serving.http.admission import Admission
+from pipeline.serving.limits.limiter import Limiter
 from pipeline.serving.replicas.media import Still
 from pipeline.serving.replicas.media_files import MediaFile
 from pipeline.serving.telemetry.metrics import Metrics
@@ -62,6 +64,19 @@ def test_requests_are_counted_by_template_and_status():
     assert figures[name, "404", "GET", "other"] == 1
     assert figures["reelsift_http_request_duration_seconds_count", "/v1/search"] == 1
     assert figures["reelsift_http_requests_in_flight",] == 1  # the one that asks
+
+
+def test_refused_work_is_counted_under_its_path():
+    limiter = Limiter(250, least=1, most=1)
+    app = Front.of(ServeConfig(index="i")).app(FakeBackend(), inside=lambda paths: Admission(paths, limiter))
+    client = TestClient(app, base_url="http://127.0.0.1")
+    with limiter.admitted():
+        assert [client.get("/v1/clips/c1").status_code, client.post("/v1/search").status_code] == [429, 429]
+    figures = samples(client)
+    assert ("reelsift_http_request_duration_seconds_count", "/v1/search") not in figures
+    name = "reelsift_http_requests_total"
+    assert figures[name, "/v1/clips/{clip_id}", "429", "GET"] == 1
+    assert figures[name, "/v1/search", "429", "POST"] == 1
 
 
 def test_what_strangers_make_up_adds_no_figures():
