@@ -5,7 +5,7 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.open_loop import Expected, Load, Summary
 from models.registry import load_model
@@ -25,6 +25,7 @@ _WORDS: Final = (
     ("red", "green", "blue", "yellow", "white", "purple"),
     ("star", "circle", "square", "triangle", "cross"),
     ("on a black background", "moving left", "moving up", "beside a ring", "that turns"),
+    ("at dusk", "in the rain", "for a moment", "again and again", "twice", "slowly"),
 )
 
 
@@ -59,10 +60,18 @@ def queries_of(count: int) -> tuple[str, ...]:
     return tuple(found)
 
 
-def make_index(root: Path, clips: int, milvus_uri: str | None) -> None:
-    """Two versions of so many clips each, from random tokens of the shipped model's sizes; the first is published."""
+def make_index(root: Path, clips: int, milvus_uri: str | None, versions: int = 2, **settings: Any) -> None:
+    """Versions of so many clips each, from random tokens of the shipped model's sizes; the first is published.
+
+    Args:
+        root: INDEX is the folder "index" in it.
+        clips: of each version.
+        milvus_uri: None for Milvus Lite.
+        versions: how many.
+        settings: more of `IndexConfig`.
+    """
     model = load_model(MODEL)
-    for seed in (1, 2):
+    for seed in range(1, versions + 1):
         tables = str(root / f"tables-{seed}")
         make_tables(
             Store(tables),
@@ -74,7 +83,7 @@ def make_index(root: Path, clips: int, milvus_uri: str | None) -> None:
             seed=seed,
             videos_per_task=32,
         )
-        build_index(IndexConfig(tables=tables, index=str(root / "index"), milvus=milvus_uri or LITE))
+        build_index(IndexConfig(tables=tables, index=str(root / "index"), milvus=milvus_uri or LITE, **settings))
     publish(Store(str(root / "index")), 1)
 
 
