@@ -10,6 +10,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from tests.barcode_video import scheduling_kept
+
 FPS = 25
 _SIZES = ((568, 320), (640, 360), (854, 480), (1280, 720))
 _LENGTHS_S = (2, 3, 4, 6, 8, 10)
@@ -83,7 +85,7 @@ def write_clip(spec: ClipSpec, folder: Path) -> None:
     noise = rng.integers(-4, 5, (height + 64, width + 64, 1), np.int16)
     os.environ.setdefault("SVT_LOG", "1")  # errors only
     part = folder / f".{spec.name}"
-    with av.open(str(part), "w", format=_format(spec.name)) as file:
+    with scheduling_kept(), av.open(str(part), "w", format=_format(spec.name)) as file:
         stream = file.add_stream(spec.encoder, rate=FPS, options=spec.options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.thread_count = 1

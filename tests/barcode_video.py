@@ -4,7 +4,9 @@ A picture has a square in its middle. The square's upper half is a bar code of e
 its lower left quarter is red and its lower right quarter blue, so that a turn or a mirror image is seen too.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -90,7 +92,7 @@ def write_video(  # noqa: PLR0913  (one argument a trait of the file)
         audio_s: seconds of silence beside the pictures.
     """
     options = dict(container_options or {}) | ({"movflags": "+faststart"} if faststart else {})
-    with av.open(str(path), "w", options=options) as file:
+    with scheduling_kept(), av.open(str(path), "w", options=options) as file:
         stream = file.add_stream(codec, rate=fps, options=FAST.get(codec, {}) | (codec_options or {}))
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         stream.codec_context.gop_size = gop
@@ -113,6 +115,20 @@ def write_video(  # noqa: PLR0913  (one argument a trait of the file)
         if sound is not None:
             mux_silence(file, sound, audio_s)
     return path
+
+
+@contextmanager
+def scheduling_kept() -> Iterator[None]:
+    """Give this thread its own scheduling back.
+
+    Where it may, as root, SVT-AV1 makes the thread that opens it a real-time one (SCHED_FIFO, 99) and leaves it so.
+    Servers and clusters that a test run starts afterwards inherit that, and starve everything beside them.
+    """
+    policy, param = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, param)
 
 
 def stored(number: int, size: tuple[int, int], rotate: int, mirror: bool, aspect: Fraction | None) -> np.ndarray:

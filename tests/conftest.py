@@ -6,6 +6,8 @@ import pytest
 
 from tests.run_watch import RunWatch
 
+_MILVUS = pytest.StashKey()
+
 # Here, before any library counts the cores: the tests run many processes on few cores, and there the threads of two
 # linear algebra libraries in each wait for one another longer than they compute.
 for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
@@ -42,12 +44,21 @@ def s3_env(s3_server, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def milvus_server(tmp_path_factory):
+def milvus_server(tmp_path_factory, request):
     """The URI of a real Milvus server. Tests share it: each uses collection names of its own."""
     from tests.servers import milvus
 
     with milvus.running(tmp_path_factory.mktemp("milvus")) as server:
+        request.config.stash[_MILVUS] = server
         yield server.uri
+        del request.config.stash[_MILVUS]
+
+
+@pytest.fixture(autouse=True)
+def _milvus_lives(request):
+    """One server that ends by itself must not cost every later test its waits."""
+    if _MILVUS in request.config.stash:
+        request.config.stash[_MILVUS].start_empty_if_dead()
 
 
 def _forget_s3_clients():

@@ -1,7 +1,9 @@
 """A real Milvus server for the tests, in its own process and its own environment (`.venv-milvus`)."""
 
 import os
+import shutil
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,10 +45,13 @@ class RestartableMilvus:
 
     Args:
         folder: for its data and its log.
+        session_ttl_s: how long its parts may be silent before it gives itself up. One that was killed can be started
+            again with its data only when this time is over.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, session_ttl_s: int = 30) -> None:
         self._folder = folder
+        self._session_ttl_s = session_ttl_s
         self._ports = free_ports(len(_PORT_KEYS) + 2)
         self._process: ServerProcess | None = None
         self.uri = f"http://{LOOPBACK}:{self._ports[0]}"
@@ -56,7 +61,7 @@ class RestartableMilvus:
         *ports, etcd_peer, metrics = self._ports
         settings = [f"{key}={port}" for key, port in zip(_PORT_KEYS, ports, strict=True)]
         launcher = Path(__file__).with_name("milvus_launcher.py")
-        places = [str(self._folder / "milvus"), str(metrics), str(etcd_peer)]
+        places = [str(self._folder / "milvus"), str(metrics), str(etcd_peer), str(self._session_ttl_s)]
         # -P: else the launcher's own folder would hide the package milvus behind this file.
         command = [str(interpreter()), "-P", str(launcher), *places, *settings]
         process = ServerProcess(command, self._folder / "milvus.log", dict(os.environ), self._folder)
@@ -75,6 +80,13 @@ class RestartableMilvus:
                     raise
                 time.sleep(_PORTS_FREE_LOOK_S)
 
+    def start_empty_if_dead(self) -> None:
+        """Start it without data where it has ended by itself, which it does when a machine starves it."""
+        if self._process is not None and not self._process.lives():
+            warnings.warn(f"the Milvus server has ended by itself:\n{self._process.tail()}", stacklevel=2)
+            shutil.rmtree(self._folder / "milvus")
+            self.start_again()
+
     def stop(self) -> None:
         """End it. This release does not end on SIGTERM; the short grace lets one that does flush its log."""
         if self._process is not None:
@@ -83,10 +95,11 @@ class RestartableMilvus:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[MilvusServer]:
-    """Run a server with empty data; its data dies with `folder`."""
-    server = RestartableMilvus(folder)
+def running(folder: Path, session_ttl_s: int = 600) -> Iterator[RestartableMilvus]:
+    """Run a server with empty data, patient with a slow machine; its data dies with `folder`."""
+    server = RestartableMilvus(folder, session_ttl_s)
     try:
-        yield server.start()
+        server.start()
+        yield server
     finally:
         server.stop()

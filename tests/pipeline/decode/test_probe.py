@@ -1,3 +1,4 @@
+import os
 from fractions import Fraction
 
 import av
@@ -30,6 +31,11 @@ def test_an_ordinary_file(plain):
 
 def test_the_codec_has_the_name_of_the_format_not_of_the_library(make):
     assert probe(str(make("av1.mp4", codec="libsvtav1"))).codec == "av1"
+
+
+def test_an_encoder_that_makes_itself_a_real_time_process_does_not_make_this_test_run_one(tmp_path):
+    write_video(tmp_path / "av1.mp4", codec="libsvtav1", num_frames=4)
+    assert os.sched_getscheduler(0) not in (os.SCHED_FIFO, os.SCHED_RR)
 
 
 def test_times_count_from_the_first_shown_frame(make):
