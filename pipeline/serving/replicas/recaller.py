@@ -72,6 +72,8 @@ class Recaller(ABC, Generic[_O]):
             self._warm(key_of(live_manifest(self._index)))
 
     def __del__(self) -> None:
+        # A search that nobody waits for any more may still be at work on what is closed here.
+        self._pool.shutdown(cancel_futures=True)
         self._versions.close()
 
     async def warm(self, version: VersionKey) -> None:

@@ -30,7 +30,9 @@ def video(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def source():
-    return Media(still_timeout_s=120)
+    source = Media(still_timeout_s=120)
+    yield source
+    source.__del__()  # as Ray Serve does with a replica that ends
 
 
 def client_of(source, uri):
@@ -173,8 +175,9 @@ def test_a_file_that_is_no_video_has_no_picture_and_harms_nobody(source, video, 
     assert client_of(source, video).get(LINKS.thumbnail("c1", 0.25)).status_code == 200
 
 
-def test_videos_in_s3_come_alike(s3_env, video):
+def test_videos_in_s3_come_alike(request, s3_env, video):
     source = Media(still_timeout_s=120)  # its children know of the store by their environment
+    request.addfinalizer(source.__del__)
     client = s3_env.client()
     client.put_object(Bucket=s3_env.bucket, Key="media/a.mp4", Body=video.read_bytes())
     uri = f"s3://{s3_env.bucket}/media/a.mp4"

@@ -79,7 +79,9 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def media():
-    return Media(still_timeout_s=120)
+    media = Media(still_timeout_s=120)
+    yield media
+    media.__del__()  # as Ray Serve does with a replica that ends
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_loading_one_version_does_not_stop_the_others():
 
     cache = VersionCache(load, lambda _: None)
     use(cache, 1)
-    slow = threading.Thread(target=use, args=(cache, 2))
+    slow = threading.Thread(target=use, args=(cache, 2), daemon=True)
     slow.start()
     assert entered.wait(30)
     use(cache, 1)  # would hang if loads were serialised
@@ -88,7 +88,7 @@ def test_loading_one_version_does_not_stop_the_others():
 def test_threads_share_one_load():
     recorder = Recorder()
     cache = recorder.cache()
-    threads = [threading.Thread(target=use, args=(cache, 1)) for _ in range(8)]
+    threads = [threading.Thread(target=use, args=(cache, 1), daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

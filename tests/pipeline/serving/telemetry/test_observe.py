@@ -183,7 +183,7 @@ def collector():
     server = HTTPServer(("127.0.0.1", 0), Handler)
     server.spans = []
     server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
     server.shutdown()
