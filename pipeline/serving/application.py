@@ -40,6 +40,9 @@ _FAST_PATH = {
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+    # Ray starts its processes at nice 15, below all else on the machine: what answers connections would wait behind
+    # whatever runs there. Threads that search give way by themselves (`replicas.work_threads`).
+    "RAY_worker_niceness": "0",
 }
 
 
