@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
 
@@ -108,13 +108,16 @@ class Child:
         except OSError as error:
             raise ChildDiedError("it no longer reads requests") from error
 
-    def receive(self, end: float, max_bytes: int, memory_bytes: int = 0) -> tuple[dict[str, Any], bytes]:
+    def receive(
+        self, end: float, max_bytes: int, memory_bytes: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> tuple[dict[str, Any], bytes]:
         """Read one message.
 
         Args:
-            end: on `time.monotonic`, when to give up, however much of it has come.
+            end: on `clock`, when to give up, however much of it has come.
             max_bytes: limit on its payload.
             memory_bytes: limit on the memory that the process holds meanwhile; 0 for none.
+            clock: tells the time in seconds; never faster than `time.monotonic`.
 
         Raises:
             ChildTooBigError: it holds more, seen within a twentieth of a second.
@@ -123,17 +126,17 @@ class Child:
         """
 
         def read(count: int) -> bytes:
-            return self._read(count, end, memory_bytes)
+            return self._read(count, end, memory_bytes, clock)
 
         try:
             return receive(read, max_bytes)
         except ValueError as error:
             raise ChildDiedError(f"it wrote what is no answer ({error})") from error
 
-    def _read(self, count: int, end: float, memory_bytes: int) -> bytes:
+    def _read(self, count: int, end: float, memory_bytes: int, clock: Callable[[], float]) -> bytes:
         parts: list[bytes] = []
         while count:
-            wait_s = end - time.monotonic()
+            wait_s = end - clock()
             if wait_s <= 0:
                 raise ChildSilentError
             self._look(memory_bytes)

@@ -4,7 +4,6 @@ import dataclasses
 import os
 import signal
 import threading
-import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +12,7 @@ import numpy as np
 
 from pipeline.decode.child import WORKER_COMMAND, Child, ChildDiedError, ChildSilentError, ChildTooBigError
 from pipeline.decode.choose import DECORD
+from pipeline.decode.fair_clock import FairClock
 from pipeline.decode.records import ClipRange, DecodedClip, DecodedVideo, Job, TooManyClipsError
 from pipeline.sampling import check_rule
 from schemas.errors import BadVideoError, ReelsiftError
@@ -34,8 +34,8 @@ class IsolatedDecoder:
     Any thread may call; calls run one after the other. Each open decoder holds one idle process of some 60 MB.
 
     Args:
-        timeout_s: wall time for one file, from request to last byte; not the wait for a free child or its start. It
-            begins anew with each sign of life, see `pipeline.decode.progress`.
+        timeout_s: wall time for one file, from request to last byte, on a `FairClock`; not the wait for a free child
+            or its start. It begins anew with each sign of life, see `pipeline.decode.progress`.
         cpu_s: processor time for one file, over all threads, likewise; four times the wall time if not given.
         memory_bytes: resident memory of the child at any time; 8K pictures of a deep codec fit in 2 GiB.
         max_answer_bytes: limit on all pictures of one file together; the caller's memory holds them all. The
@@ -146,22 +146,22 @@ class IsolatedDecoder:
                 raise
 
     def _decode(self, job: Job) -> DecodedVideo:
-        child = self._ready_child()
-        end = time.monotonic() + self._limits.wall_s
-        exchange = _Exchange(child, job, end, self._limits)
+        child, clock = self._ready_child(), FairClock()
+        end = clock.now() + self._limits.wall_s
+        exchange = _Exchange(child, job, end, self._limits, clock)
         try:
             return self._run(exchange)
         except _FAILURES as error:
             # No file makes its decoder do that: it was somebody, or the kernel for want of memory.
             was_killed = child.exit_code == -signal.SIGKILL
             bad = self._lost(child, error)
-            if time.monotonic() >= end or (exchange.accepted and not exchange.in_decord and not was_killed):
+            if clock.now() >= end or (exchange.accepted and not exchange.in_decord and not was_killed):
                 raise bad from error
             # Either it was not the file, or it was ending before it saw it, or PyAV may do what decord could not.
             why = f"decord: {bad.reason}, {bad.detail}" if exchange.in_decord and not was_killed else ""
         child = self._ready_child()
         try:
-            return self._run(_Exchange(child, dataclasses.replace(job, avoid_decord=why), end, self._limits))
+            return self._run(_Exchange(child, dataclasses.replace(job, avoid_decord=why), end, self._limits, clock))
         except _FAILURES as error:
             raise self._lost(child, error) from error
 
@@ -229,8 +229,10 @@ class _Limits:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, child: Child, job: Job, end: float, limits: _Limits) -> None:
+    def __init__(self, child: Child, job: Job, end: float, limits: _Limits, clock: FairClock) -> None:
         self._child, self._job, self._end, self._limits = child, job, end, limits
+        self._clock = clock
+        clock.follow(child.pid)
         self.accepted = False
         self.in_decord = False
         self.rss_bytes = 0
@@ -252,17 +254,17 @@ class _Exchange:
         )
         end = self._end
         while True:
-            header, payload = self._child.receive(end, self._left_bytes, memory_bytes)
+            header, payload = self._child.receive(end, self._left_bytes, memory_bytes, self._clock.now)
             try:
                 self.accepted = True
                 if header["kind"] == "accepted":
                     continue
                 if header["kind"] == "alive":
-                    end = self._end = time.monotonic() + self._limits.wall_s
+                    end = self._end = self._clock.now() + self._limits.wall_s
                 elif header["kind"] == "decoder":
                     self.in_decord = header["decoder"] == DECORD
                     # decord gets half of what is left, so that PyAV has a chance when it hangs.
-                    end = (self._end + time.monotonic()) / 2 if self.in_decord else self._end
+                    end = (self._end + self._clock.now()) / 2 if self.in_decord else self._end
                 elif header["kind"] == "clip":
                     end = self._end
                     self._take_clip(header, payload)
