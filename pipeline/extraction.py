@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from pipeline import cluster
 from pipeline.extract_lease import only_driver
 from pipeline.folder_kinds import refuse_index
+from pipeline.leftover_parts import sweep_parts
 from pipeline.long_videos import LongVideos
 from pipeline.observe import PeakMemory
 from pipeline.pools import Pools, plan_pools
@@ -73,6 +74,7 @@ def extract(config: ExtractConfig) -> ExtractSummary:
     sizes = run_sizes(config, model)
     with only_driver(store), PeakMemory() as memory:
         bind_tables(store, _describe(config, model))
+        sweep_parts(store)
         plan = _planned(store, sources, config.videos_per_task)
         tasks = pending_tasks(plan.rows, committed_tasks(store))
         run = _Run(config, model, sizes, RunAccount())

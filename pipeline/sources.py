@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from glob import has_magic
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.storage import canonical, explain, filesystem, is_remote, read_input, retrying
 from schemas.errors import InputError
+from schemas.tables import LINKED_FOLDER
 
 _MANIFESTS = (".parquet", ".csv", ".jsonl")
 _STAT_THREADS = 16
@@ -140,6 +141,10 @@ def _walk(root: str) -> Iterator[Source]:
     for folder, folders, names in os.walk(root, onerror=refuse):
         for name in names:
             yield local_source(os.path.join(folder, name))
+        for name in folders:
+            # It may lead back here, or to all of a disk; so it is told, not followed.
+            if os.path.islink(path := os.path.join(folder, name)):
+                yield replace(local_source(path), filter_reason=filter_reason(path) or LINKED_FOLDER)
         # Somebody took it for a video, and would miss it; one with something in it may well be named for what it holds.
         if not (names or folders) and folder != root and os.path.splitext(folder)[1].lower() in _VIDEO_NAMES:
             yield local_source(folder)

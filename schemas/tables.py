@@ -28,9 +28,11 @@ QUARANTINED: Final = "quarantined"
 STATUSES: Final = (DONE, FILTERED, QUARANTINED)
 
 NOT_MEDIA: Final = "not_media"
+LINKED_FOLDER: Final = "linked_folder"
 DELETED: Final = "deleted"
 REASONS: Final = {
     NOT_MEDIA: "filtered: the name ends like text, a picture or a sidecar file",
+    LINKED_FOLDER: "filtered: a link to a folder, which is not followed; name that folder as an input of its own",
     "bad_name": "the file name is not valid UTF-8, so no table can hold it; rename the file",
     "missing": "the source vanished between listing and reading",
     "unreadable": "the source exists but may not be read",
@@ -54,7 +56,7 @@ REASONS: Final = {
 # What the storage, a limit or the machine may have caused: the same bytes can come out well another time.
 PASSING_REASONS: Final = ("missing", "unreadable", "too_large", "timeout", "crash", "cpu", "memory")
 # The next listing filters it again, or no table can name it, or it was not to stay.
-HOPELESS_REASONS: Final = (NOT_MEDIA, "bad_name", DELETED)
+HOPELESS_REASONS: Final = (NOT_MEDIA, LINKED_FOLDER, "bad_name", DELETED)
 
 PLAN_SCHEMA: Final = pa.schema(
     [

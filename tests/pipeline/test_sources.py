@@ -33,6 +33,23 @@ def test_the_etag_changes_with_the_content(folder):
     assert [uri for uri in before if before[uri] != after[uri]] == [str(folder / "a.mp4")]
 
 
+def test_a_link_to_a_folder_is_told_and_not_followed(folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "far.mp4").write_bytes(b"x")
+    (folder / "linked").symlink_to(other)
+    (folder / "deep" / "loop").symlink_to(folder)
+    (folder / "file.mp4").symlink_to(other / "far.mp4")
+    sources = {os.path.relpath(s.uri, folder): s.filter_reason for s in list_sources([str(folder)])}
+    assert sources.keys() - {"a.mp4", "b.MKV", "deep/er/ünï.webm", "captions.jsonl", "no-suffix"} == {
+        "linked",
+        "deep/loop",
+        "file.mp4",
+    }
+    assert (sources["linked"], sources["deep/loop"], sources["file.mp4"]) == ("linked_folder", "linked_folder", None)
+    assert [s.uri for s in list_sources([str(folder / "linked")])] == [str(folder / "linked" / "far.mp4")]
+
+
 def test_one_source_named_by_two_inputs_is_planned_once(folder):
     sources = list_sources([str(folder), str(folder / "a.mp4"), f"{folder}/*.mp4"])
     assert len(sources) == 5
