@@ -48,7 +48,7 @@ def unit(rng, *shape):
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def make_tables(
+def make_tables(  # noqa: PLR0913, PLR0917  (a factory whose arguments all have defaults)
     store: Store,
     num_videos: int = 4,
     clips_per_video: int = 3,
@@ -57,6 +57,7 @@ def make_tables(
     model: str = "fake-model",
     seed: int = 0,
     videos_per_task: int = 2,
+    folder: str = "/videos",
 ) -> MadeTables:
     """Write plan, clips, videos and extract.json, all committed. The last frame of every odd clip is padding.
 
@@ -65,7 +66,7 @@ def make_tables(
     rng = np.random.default_rng(seed)
     info = TablesInfo(model=model, model_id=model_id, token_shape=shape, clips="fixed:4", sampler="uniform")
     store.write(TABLES_INFO, info.model_dump_json().encode())
-    uris = [f"/videos/s{seed}-{i:04d}.mp4" for i in range(num_videos)]
+    uris = [f"{folder}/s{seed}-{i:04d}.mp4" for i in range(num_videos)]
     plan, by_task = [], {}
     for start in range(0, num_videos, videos_per_task):
         group = uris[start : start + videos_per_task]

@@ -25,13 +25,13 @@ START_S = 180
 STOP_S = 90
 
 
-def build_version(root: Path, seed: int, videos: int = 30, frames: str = "auto"):
+def build_version(root: Path, seed: int, videos: int = 30, frames: str = "auto", folder: str = "/videos"):
     """Build one version of root/index from random tokens of the tiny model; not published."""
     model = load_model("random-tiny")
     tables = root / f"tables-{seed}"
     make_tables(
         Store(str(tables)), num_videos=videos, clips_per_video=4, shape=model.token_shape, model_id=model.model_id,
-        model="random-tiny", seed=seed, videos_per_task=8,
+        model="random-tiny", seed=seed, videos_per_task=8, folder=folder,
     )  # fmt: skip
     return build_index(IndexConfig(tables=str(tables), index=str(root / "index"), frames=frames))
 

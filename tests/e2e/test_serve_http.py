@@ -1,5 +1,7 @@
 """A real `reelsift serve` over HTTP: it answers as `reelsift search`, never breaks off, and leaves nothing behind."""
 
+import asyncio
+import io
 import json
 import signal
 import threading
@@ -7,12 +9,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 
+import grpc
 import httpx
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from pipeline.client import Client, ServiceError
 from pipeline.search import Searcher
+from pipeline.serving.grpc import reelsift_pb2 as pb
+from pipeline.serving.grpc.reelsift_pb2_grpc import ReelsiftStub
 from pipeline.storage import Store
 from schemas.filters import parse_filter
 from schemas.http import ErrorBody, Health, IndexInfo
@@ -21,7 +28,10 @@ from schemas.recall import RECALL_MODES
 from schemas.results import SearchResult
 from tests.e2e.cli import run
 from tests.e2e.serving import build_version, comparable, publish_version, running_service
+from tests.media import make_video
+from tests.servers.process import free_ports
 
+VIDEOS = 30
 QUERIES = [
     f"a {color} {shape} {verb}" for color in ("red", "blue") for shape in ("star", "box") for verb in ("turns", "stops")
 ]
@@ -30,14 +40,19 @@ QUERIES = [
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("serve")
-    publish_version(root, build_version(root, seed=1).version)
+    video = make_video(root / "s1-0000.mp4", num_frames=60)
+    for number in range(1, VIDEOS):
+        (root / f"s1-{number:04d}.mp4").hardlink_to(video)
+    publish_version(root, build_version(root, seed=1, videos=VIDEOS, folder=str(root)).version)
     return root
 
 
 @pytest.fixture(scope="module")
 def service(root):
     # However slow the machine is, sixteen at once are not too many for these tests.
-    with running_service(root, "--set", "max_wait_ms=60000") as service:
+    [grpc_port] = free_ports(1)
+    with running_service(root, "--set", "max_wait_ms=60000", "--grpc-port", str(grpc_port)) as service:
+        service.grpc_address = f"127.0.0.1:{grpc_port}"
         service.line = service.wait_for_line()
         service.wait_ready()
         yield service
@@ -115,15 +130,34 @@ def test_a_batch_answers_as_one_query_after_the_other(client):
         assert_same(result, search(client, query, 20, 30))
 
 
-def test_a_hit_leads_to_its_clip_its_explanation_and_clips_like_it(client):
-    [hit] = search(client, "a red star", 1, 5, explain=True)["hits"]
-    assert sum(hit["explanation"]["frame_weights"]) == pytest.approx(1, abs=1e-4)
-    clip = client.get(f"/v1/clips/{hit['clip_id']}").json()
-    assert (clip["video_id"], clip["start_s"]) == (hit["video_id"], hit["start_s"])
-    like = client.get(f"/v1/similar/{hit['clip_id']}", params={"k": 3}).json()["hits"]
-    assert len(like) == 3
-    assert hit["clip_id"] not in {other["clip_id"] for other in like}
-    assert error_of(client.get("/v1/clips/c0"), 404).code == "no_such_clip"
+def test_a_hit_leads_to_its_clip_its_video_its_explanation_and_clips_like_it(service, root):
+    with Client(service.url, timeout_s=60) as client:
+        [hit] = client.search("a red star", k=1, recall_k=5, explain=True).hits
+        assert sum(hit.explanation.frame_weights) == pytest.approx(1, abs=1e-4)
+        clip = client.clip(hit.clip_id)
+        assert (clip.video_id, clip.start_s) == (hit.video_id, hit.start_s)
+        like = client.similar(hit.clip_id, k=3).hits
+        assert len(like) == 3
+        assert hit.clip_id not in {other.clip_id for other in like}
+        assert client.fetch(hit.media_url) == (root / "s1-0000.mp4").read_bytes()
+        with Image.open(io.BytesIO(client.fetch(hit.thumbnail_url))) as picture:
+            assert picture.format == "JPEG"
+        with pytest.raises(ServiceError) as refused:
+            client.clip("c0")
+        assert (refused.value.status, refused.value.code) == (404, "no_such_clip")
+
+
+def test_grpc_and_http_answer_alike(service, client):
+    async def over_grpc():
+        async with grpc.aio.insecure_channel(service.grpc_address) as channel:
+            return await ReelsiftStub(channel).Search(pb.SearchRequest(query="a red star", k=10, recall_k=50))
+
+    found = asyncio.run(asyncio.wait_for(over_grpc(), 60))
+    over_http = search(client, "a red star")
+    facts = [(hit.rank, hit.clip_id, hit.video_id, hit.stage) for hit in found.hits]
+    assert facts == [tuple(hit[name] for name in ("rank", "clip_id", "video_id", "stage")) for hit in over_http["hits"]]
+    scores = [hit["score"] for hit in over_http["hits"]]
+    np.testing.assert_allclose([hit.score for hit in found.hits], scores, rtol=0, atol=1e-5)
 
 
 def test_the_first_line_says_where_it_listens_and_how_to_ask(service):
@@ -190,7 +224,7 @@ def asking(service, query, answers):
             while not done.is_set():
                 answers.append(client.post("/v1/search", json={"query": query, "k": 20}))
 
-    askers = [threading.Thread(target=ask) for _ in range(3)]
+    askers = [threading.Thread(target=ask, daemon=True) for _ in range(3)]
     for asker in askers:
         asker.start()
     try:

@@ -209,3 +209,22 @@ def test_a_call_under_way_is_answered_although_the_server_ends():
             return (await asking).version
 
     assert asyncio.run(asyncio.wait_for(run(), 60)) == 3
+
+
+def test_two_share_a_port_and_the_other_serves_on_when_one_ends():
+    [port] = free_ports(1)
+
+    async def run():
+        desk = Front.of(ServeConfig(index="i")).desk(FakeBackend())
+        listeners = [GrpcListener(Calls(desk), "127.0.0.1", port, grace_s=5) for _ in range(2)]
+        for listener in listeners:
+            await listener.start()
+        await listeners[0].stop()
+        versions = []
+        for _ in range(3):
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                versions.append((await ReelsiftStub(channel).Index(pb.IndexRequest())).version)
+        await listeners[1].stop()
+        return versions
+
+    assert asyncio.run(asyncio.wait_for(run(), 60)) == [3, 3, 3]
