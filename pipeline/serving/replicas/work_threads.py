@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
-# A third of the weight of an ordinary thread, as Linux counts. On a machine with fewer cores than work there is a
-# refusal, which takes no work, else waits for its turn among all the searches that were let in.
-_NICE: Final = 5
+# Two thirds of the weight of an ordinary thread, as Linux counts. On a machine with fewer cores than work there is a
+# refusal, which takes no work, else waits for its turn among all the searches that were let in. Not lower: a replica
+# that starts in the place of a dead one imports at ordinary priority, and must not keep the others from searching.
+_NICE: Final = 2
 
 
 def work_threads(count: int, name: str) -> ThreadPoolExecutor:
@@ -18,7 +19,7 @@ def work_threads(count: int, name: str) -> ThreadPoolExecutor:
         name: prefix of their names.
 
     >>> with work_threads(1, "example") as pool:
-    ...     pool.submit(os.nice, 0).result() == min(19, os.nice(0) + 5)
+    ...     pool.submit(os.nice, 0).result() == min(19, os.nice(0) + 2)
     True
     """
     return ThreadPoolExecutor(count, thread_name_prefix=name, initializer=_give_way)
