@@ -21,7 +21,7 @@ from tests.e2e.cli import ROOT, command
 from tests.servers.process import free_ports
 from tests.tables_factory import make_tables
 
-START_S = 180
+START_S = 300
 STOP_S = 90
 
 
