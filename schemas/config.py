@@ -63,7 +63,8 @@ class ExtractConfig(Config):
         identity: uri, or content: a file with the bytes of a committed one takes its clips, and is not decoded.
         max_bad_fraction: exit code 3 above it.
         videos_per_task: sources that are committed together.
-        decode_timeout_s: wall time of a file, anew with each 2,000 frames that PyAV decodes of it.
+        decode_timeout_s: wall time of a file, anew with each 2,000 frames that PyAV decodes of it; time in which others
+            have its processor hardly counts.
         decode_cpu_s: processor time of a file, over all threads; four times the wall time if not given.
         decode_memory_mb: MiB that a decoder's process may hold; 2048 if neither this nor a budget is given.
         memory_budget_gb: GiB of all processes of the run together, Ray's own included; only for a Ray that the run

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from pipeline.stages.cut import Cut, Part, clips_a_part
 from pipeline.stages.fetch import HeldCopy, local_copy
 from pipeline.stages.payload import DECODED_SCHEMA, TaskPayload, to_ipc
 from pipeline.storage import Store, is_remote
-from schemas.errors import BadVideoError
+from schemas.errors import BadVideoError, ReelsiftError
 from schemas.ids import clip_id
 from schemas.tables import DONE, FILTERED, QUARANTINED, VIDEOS_SCHEMA
 
@@ -99,6 +99,9 @@ class DecodeStage:
             max_answer_bytes=settings.task_bytes,
             clip_bytes=settings.clip_bytes,
         )
+        # While other actors start, and not when the first task waits. Why none starts, that task tells.
+        with suppress(ReelsiftError):
+            self._decoder.start()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Decode the task of a one-row batch with columns task_id, sources (JSON), and part (`Part` as JSON)."""
