@@ -20,6 +20,7 @@ import ray
 from pydantic import BaseModel
 
 from pipeline import cluster
+from pipeline.bind_tables import bind_tables
 from pipeline.extract_lease import only_driver
 from pipeline.folder_kinds import refuse_index
 from pipeline.leftover_parts import sweep_parts
@@ -37,11 +38,11 @@ from pipeline.stages.decode import DecodeSettings, DecodeStage
 from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, split_rows, videos_per_task
 from pipeline.status import tables_status
 from pipeline.storage import Store
-from pipeline.tables import Plan, append_plan, committed_tasks, read_info, read_plan
+from pipeline.tables import Plan, append_plan, committed_tasks, read_plan
 from schemas.config import ExtractConfig
-from schemas.errors import ModelMismatchError, StorageError, UsageError
+from schemas.errors import StorageError
 from schemas.results import ExtractSummary
-from schemas.tables import TABLES_INFO, TablesInfo, clips_schema
+from schemas.tables import TablesInfo, clips_schema
 
 if TYPE_CHECKING:
     from models.eercf import EercfModel
@@ -183,29 +184,6 @@ def _describe(config: ExtractConfig, model: EercfModel) -> TablesInfo:
         sampler=sampler_name(model.config.num_frames, config.sampling == "fast"),
         identity=config.identity,
     )
-
-
-def bind_tables(store: Store, wanted: TablesInfo) -> None:
-    """Bind new tables to a model, sampler and clip rule, or check that old ones are bound to the same.
-
-    Raises:
-        ModelMismatchError: they hold embeddings of another model.
-        UsageError: they hold clips of another rule or sampler.
-    """
-    found = read_info(store)
-    if found is None:
-        if store.create(TABLES_INFO, wanted.model_dump_json(indent=2).encode() + b"\n"):
-            return
-        found = read_info(store) or wanted
-    if found.model_id != wanted.model_id:
-        raise ModelMismatchError(
-            f"{store.root} holds embeddings of model {found.model_id}, you asked for {wanted.model_id}: "
-            f"use --model {found.model}, or other --tables"
-        )
-    for name in ("clips", "sampler", "identity"):
-        old, new = getattr(found, name), getattr(wanted, name)
-        if old != new:
-            raise UsageError(f"{store.root} was written with {name} = {old}, you asked for {new}: use other --tables")
 
 
 def too_many_bad(summary: BaseModel, max_fraction: float) -> bool:
