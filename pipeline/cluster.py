@@ -5,9 +5,11 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
+import psutil
 import ray
 
 from schemas.errors import ReelsiftError
@@ -16,6 +18,7 @@ from schemas.errors import ReelsiftError
 _LOOPBACK = "127.0.0.2"
 _LOCAL_STORE_BYTES = 512 << 20
 _CONNECT_LIMIT_S = 10
+_LOCAL_STARTS = 3
 _SHORT = 30
 
 
@@ -63,8 +66,7 @@ def connect(*, object_store_bytes: int = _LOCAL_STORE_BYTES) -> Resources:
     if address:
         _check_reachable(address)
     try:
-        with _muted_stderr():
-            ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+        _init(where, _LOCAL_STARTS if not address else 1)
     except Exception as error:
         # Ray says with a bare Exception that its own processes did not come up in time.
         if type(error) is not Exception and not isinstance(error, RuntimeError | ValueError | OSError):
@@ -73,6 +75,30 @@ def connect(*, object_store_bytes: int = _LOCAL_STORE_BYTES) -> Resources:
         raise ReelsiftError(f"cannot reach or start {what}: {str(error).splitlines()[0][:200]}") from error
     total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return Resources(cpus=float(total.get("CPU", 0)), gpus=float(total.get("GPU", 0)))
+
+
+def _init(where: dict[str, Any], starts: int) -> None:
+    """Start or join Ray; a start that takes longer than Ray's own 30 s is tried again.
+
+    Ray's limit cannot be set, and on a busy machine its processes need longer now and then.
+    """
+    others = _children()
+    with _muted_stderr():
+        try:
+            ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+            return
+        except Exception as error:
+            if type(error) is not Exception or starts <= 1:
+                raise
+    # What came up too late would stay as long as this process.
+    for child in _children() - others:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    _init(where, starts - 1)
+
+
+def _children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
 
 
 def _check_reachable(address: str) -> None:
