@@ -24,13 +24,16 @@ def change_parsers() -> tuple[CommandParser, CommandParser]:
         "reelsift index delete --tables tables/ --index index/ --uri 's3://bucket/private/*' --dry-run",
     )
     erase.add_argument("--tables", metavar="URI", help="folder or s3://bucket/prefix of the tables")
-    erase.add_argument("--video-id", metavar="ID", nargs="+", help="ids, as the tables and answers have them")
-    erase.add_argument("--uri", metavar="URI", nargs="+", help="locations; * and ? stand for any text, any character")
+    erase.add_argument("--video-id", metavar="ID", nargs="+", help="these ids, as the tables and answers have them")
+    erase.add_argument(
+        "--uri", metavar="URI", nargs="+", help="and these locations; * and ? stand for any text, any character"
+    )
     erase.add_argument(
         "--where",
         metavar="EXPR",
         nargs="+",
-        help="conditions that must all hold, such as duration_s>600 or metadata.licence=none, on the videos table",
+        help="of those named, or of all where none is, only the videos that meet all of these, on the videos table: "
+        "duration_s>600 or metadata.licence=none",
     )
     erase.add_argument(
         "--dry-run", action="store_const", const=True, dest="dry_run", help="say what would go, and change nothing"

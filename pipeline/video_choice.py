@@ -91,31 +91,35 @@ class Chosen:
 def choose_videos(
     tables: Store, video_ids: Sequence[str] = (), uris: Sequence[str] = (), where: Sequence[str] = ()
 ) -> Chosen:
-    """The videos that are meant; every kind of choice that is given must be met by at least one.
+    """The videos that are meant: those that are named, by id or by location, and of them those that meet `where`.
 
     Args:
         tables: the tables.
         video_ids: all of these.
-        uris: all of these locations; * and ? stand for any text and any character.
-        where: conditions that must all hold, see `Condition`.
+        uris: these as well; * and ? stand for any text and any character.
+        where: conditions that must all hold, see `Condition`. Where nothing is named, they choose among all videos.
 
     Raises:
-        UsageError: an id or a location that the tables do not have, or a condition that is none or that nothing meets.
-        StorageError: a video that is meant is pending: its clips may be written at any moment.
+        UsageError: an id or a location that the tables do not have, a condition that is none, or none of the videos
+            that are named meets all of them.
+        StorageError: a video that is named is pending: its clips may be written at any moment.
     """
     conditions = [Condition.of(text) for text in where]
     plan = read_plan(tables)
     planned = dict(zip(plan.rows["video_id"].to_pylist(), plan.rows["uri"].to_pylist(), strict=True))
     rows = {row["video_id"]: row for row in read_videos(tables, plan).to_pylist()}
-    wanted = _by_id(video_ids, planned, tables.root)
+    named = _by_id(video_ids, planned, tables.root)
     for pattern in uris:
-        wanted |= _by_uri(pattern, planned, tables.root)
+        named |= _by_uri(pattern, planned, tables.root)
+    _refuse_pending([planned[video] for video in planned if video in named and video not in rows])
+    wanted = named
     if conditions:
-        met = {video for video, row in rows.items() if all(condition.holds(row) for condition in conditions)}
-        if not met:
-            raise UsageError(f"no video of {tables.root} meets --where {' and '.join(where)}: nothing was changed")
-        wanted |= met
-    _refuse_pending([planned[video] for video in planned if video in wanted and video not in rows])
+        # A deletion has no way back: a condition beside names never adds to them.
+        candidates = named if video_ids or uris else rows.keys()
+        wanted = {video for video in candidates if all(condition.holds(rows[video]) for condition in conditions)}
+        if not wanted:
+            whose = f"none of the {len(named)} videos named" if named else f"no video of {tables.root}"
+            raise UsageError(f"{whose} meets --where {' and '.join(where)}: nothing was changed")
     found = {video: uri for video, uri in planned.items() if video in wanted}
     return Chosen(found, {video for video in found if rows[video]["reason"] == DELETED})
 

@@ -122,14 +122,14 @@ class UpdateConfig(Config):
 
 
 class DeleteConfig(Config):
-    """Settings of `reelsift index delete`: the videos that any of the three names, and at least one.
+    """Settings of `reelsift index delete`: videos that are named, or that meet conditions, or both.
 
     Attributes:
         tables: whose clips go.
         index: from whose versions they go too.
         video_id: ids.
         uri: locations; * and ? stand for any text and any character.
-        where: conditions on the rows of the videos, which must all hold.
+        where: conditions on the rows of the videos, which must all hold: of those that are named, or else of all.
         dry_run: say what would go, and change nothing.
     """
 

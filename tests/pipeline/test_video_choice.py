@@ -33,7 +33,7 @@ def chosen(store, **which):
         ({"uris": ["*2.mp4", "/videos/../videos/s0-0003.mp4"]}, [2, 3]),
         ({"where": ["width=64", "duration_s<=12"]}, [0, 1, 2, 3]),
         ({"where": ["uri!=/videos/s0-0002.mp4"]}, [0, 1, 3]),
-        ({"uris": ["*0.mp4"], "where": ["uri>=/videos/s0-0003.mp4"]}, [0, 3]),
+        ({"uris": ["*0.mp4", "*3.mp4"], "where": ["uri>=/videos/s0-0002.mp4"]}, [3]),
     ],
 )
 def test_what_is_meant_is_chosen(store, which, numbers):
@@ -47,6 +47,10 @@ def test_what_is_meant_is_chosen(store, which, numbers):
         ({"uris": ["/videos/none*"]}, "has no video at /videos/none"),
         ({"uris": ["/videos/s0-000[12].mp4"]}, "has no video at"),
         ({"where": ["width>64"]}, "no video of"),
+        (
+            {"uris": ["*0.mp4", "*1.mp4"], "where": ["uri>=/videos/s0-0002.mp4"]},
+            "none of the 2 videos named meets --where",
+        ),
         ({"where": ["width"]}, "is no condition"),
         ({"where": ["size=3"]}, "no column 'size'"),
         ({"where": ["width=wide"]}, "holds numbers"),
@@ -64,6 +68,15 @@ def test_a_pending_video_is_not_chosen(store):
     store.write(f"{PLAN_DIR}/part-00001.parquet", write_parquet(planned))
     with pytest.raises(StorageError, match=f"{row['uri']} among them, are pending"):
         choose_videos(store, uris=["/videos/*"])
+
+
+def test_a_condition_never_adds_to_the_videos_that_are_named(store):
+    planned = dict(zip(*(read_plan(store).rows[name].to_pylist() for name in ("video_id", "uri")), strict=True))
+    (first, second, *_) = planned
+    which = {"video_ids": [first], "uris": [planned[second]]}
+    assert set(choose_videos(store, **which).uris) == {first, second}
+    assert set(choose_videos(store, **which, where=[f"uri={planned[first]}"]).uris) == {first}
+    assert len(choose_videos(store, **which, where=["width=64"]).uris) == 2
 
 
 def test_metadata_is_compared_as_what_it_is(store):
