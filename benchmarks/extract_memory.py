@@ -86,7 +86,7 @@ def _kind(words: str) -> str:
         "DecodeStage": "decoding actors",
         "pipeline.decode.worker": "decoders' children",
         "EncodeStage": "encoding actors",
-        "commit_batch": "writers",
+        "CommitStage": "writers",
     }
     return next((kind for mark, kind in names.items() if mark in words), "Ray itself")
 
@@ -106,8 +106,6 @@ def main() -> None:
         make_videos(videos, args.files, args.large)
         argv = [sys.executable, "-m", "jobs.extract", "--input", str(videos), "--tables", f"{scratch}/tables", "--json"]
         argv += ["--clips", args.clips, "--set", f"memory_budget_gb={args.budget_gb}"]
-        # The claim is of memory: beside other work a 4K file may take its time, if not more of the processor's.
-        argv += ["--set", "decode_timeout_s=600", "--set", "decode_cpu_s=120"]
         peak, parts, summary, seconds = watch(argv)
     rows = [("part, when the sum was greatest", "MiB")]
     rows += [(kind, f"{size >> 20:,}") for kind, size in sorted(parts.items(), key=lambda item: -item[1])]

@@ -1,5 +1,6 @@
 """Real media files for tests, made with PyAV."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -27,6 +28,20 @@ def make_video(
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
+    return path
+
+
+def make_scenes(path: Path, colours: Sequence[tuple[int, int, int]], *, num_frames: int = 24, fps: int = 12) -> Path:
+    """A scene a colour, each of `num_frames` frames, in which something moves."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(CODECS[path.suffix], rate=fps)
+        stream.width, stream.height, stream.pix_fmt = 160, 90, "yuv420p"
+        for colour in colours:
+            for number in range(num_frames):
+                picture = np.full((90, 160, 3), colour, np.uint8)
+                picture[number : number + 20, 20:60] = 128
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
     return path
 
 

@@ -1,5 +1,6 @@
 """reelsift extract as a user runs it, over real files, a real S3 server and a real Ray."""
 
+import json
 import os
 import random
 import shutil
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 from schemas.config import DEFAULT_MODEL
+from schemas.run_report import RunReport
 from tests.e2e.cli import ROOT, command, run
 from tests.e2e.tables_view import TablesView, assert_same_clips
-from tests.media import make_hostile_folder, make_video
+from tests.media import make_hostile_folder, make_scenes, make_video
 
 
 @pytest.fixture(scope="module")
@@ -76,17 +78,50 @@ def test_a_second_run_decodes_nothing_and_changes_no_byte(extracted):
     assert TablesView(tables).digests() == before
 
 
+def test_the_account_of_a_run_tells_what_the_tables_tell(extracted):
+    *_, tables, ran = extracted
+    (name,) = (tables / "runs").glob("*.json")
+    report = RunReport.model_validate_json(name.read_bytes())
+    summary = ran.json
+    assert (report.done, report.filtered, report.quarantined, report.failed_tasks, report.error) == (5, 1, 4, 0, "")
+    assert report.reasons == summary["reasons"]
+    assert sum(report.sources_a_stretch) == summary["processed"]
+    assert [stage.stage for stage in report.stages] == ["decode", "encode", "commit"]
+    assert all(stage.busy_s > 0 and 0 < stage.occupancy <= 1 for stage in report.stages)
+    assert {file.uri.rsplit("/", 1)[-1] for file in report.slowest} <= TablesView(tables).statuses().keys()
+    page = name.with_suffix(".html").read_text()
+    for text in (report.run_id, *report.reasons, report.slowest[0].uri):
+        assert text in page
+    assert "http" not in page.replace("http://www.w3.org/", "")  # it opens without a network
+
+
 def test_a_new_file_is_added_and_a_changed_one_replaces_its_clips(tmp_path):
-    videos, copy = tmp_path / "videos", tmp_path / "tables"
+    """With every setting that is not the default: clips a scene, near key frames, files known by their bytes."""
+    videos, tables = tmp_path / "videos", tmp_path / "tables"
     videos.mkdir()
-    make_video(videos / "a.mp4", seed=1)
-    first = run("extract", "--input", videos, "--tables", copy, "--json")
+    settings = ("--clips", "scenes", "--sampling", "fast", "--identity", "content")
+    args = ("--input", videos, "--tables", tables, *settings, "--json")
+    make_scenes(videos / "a.mp4", [(200, 30, 30), (20, 60, 220)])
+    first = run("extract", *args)
+    assert first.code == 0, first.err
+    old = _spans(tables, "a.mp4")
+    assert [span[:2] for span in old] == [(0.0, 2.0), (2.0, 4.0)]
     make_video(videos / "b.mp4", seed=2)
-    second = run("extract", "--input", videos, "--tables", copy, "--json")
+    shutil.copy(videos / "a.mp4", videos / "moved.mp4")
+    second = run("extract", *args)
+    assert _spans(tables, "moved.mp4") == old  # to the last bit, since it is a copy
     make_video(videos / "a.mp4", seed=3, num_frames=36)
-    third = run("extract", "--input", videos, "--tables", copy, "--json")
-    assert [ran.json["processed"] for ran in (first, second, third)] == [1, 1, 1]
-    assert (third.json["planned"], third.json["done"], third.json["clips"]) == (2, 2, 2)
+    third = run("extract", *args)
+    assert [ran.json["processed"] for ran in (first, second, third)] == [1, 2, 1]
+    assert (third.json["planned"], third.json["done"], third.json["clips"]) == (3, 3, 4)
+    decoded = [row for row in TablesView(tables).rows("videos") if not row["uri"].endswith("/moved.mp4")]
+    assert {row["decoder_why"] for row in decoded} == {"fast sampling"}
+    assert json.loads((tables / "extract.json").read_text())["sampler"] == "uniform-segment-12-fast"
+
+
+def _spans(tables, name):
+    rows = [row for row in TablesView(tables).clips().values() if row["uri"].endswith(f"/{name}")]
+    return sorted((row["start_s"], row["end_s"], tuple(row["coarse"]), row["patches"]) for row in rows)
 
 
 def test_other_engines_read_the_tables_without_our_code(extracted):
