@@ -1,5 +1,6 @@
 """Publishing a version: all its checks first, and then what is live changes, or nothing does."""
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 
@@ -40,13 +41,23 @@ def publish_checked(config: PublishConfig, say: Say = lambda line: None) -> Publ
         check_evaluation(index, version, note)
     _check_recall(manifest, config.min_recall, say)
     canaries = _canaries(index, manifest, texts, config.min_overlap, say)
+    live_before = _is_live(index, version)
     summary = publish(index, version)
     if note:
         write_evaluation(index, version, note)
     summary = summary.model_copy(update={"evaluation": read_evaluation(index, version)})
-    if manifest.sample:
-        say(f"checked: files, counts in Milvus, {len(manifest.sample)} clips found by their own vectors")
+    found = f", {len(manifest.sample)} clips found by their own vectors" if manifest.sample else ""
+    say(f"checked: files, counts in Milvus{found}")
+    if live_before:
+        say(f"version {version} was live already: nothing changed")
     return PublishSummary(**dict(summary), canaries=canaries)
+
+
+def _is_live(index: Store, version: int) -> bool:
+    # A damaged pointer names none, and is replaced.
+    with contextlib.suppress(IndexCorruptError):
+        return live_version(index) == version
+    return False
 
 
 def _check_recall(manifest: VersionManifest, least: float | None, say: Say) -> None:
@@ -107,7 +118,7 @@ def _compare(
     else:
         own_QD = own_vectors(index, new)
         if not len(own_QD):
-            return None, "the new one names no clips to ask for, since it was built by an older release"
+            return None, f"version {new.version} {_why_no_sample(new)}"
         ask = partial(answers_to_vectors, index, queries_QD=own_QD)
     first = ask(new)
     try:
@@ -116,6 +127,14 @@ def _compare(
         # What is live may be just what is broken.
         return None, str(error)
     return compared(kind, new, live, first, second), ""
+
+
+def _why_no_sample(manifest: VersionManifest) -> str:
+    if not manifest.clips:
+        return "holds no clips: all of them were deleted"
+    if manifest.revision > 1:
+        return "names no clips to ask for: those that it named were deleted"
+    return "names no clips to ask for, since it was built by an older release"
 
 
 def _told(figures: CanaryFigures) -> str:

@@ -212,7 +212,7 @@ def summary_of(
 
 
 def publish(index: Store, version: int | None = None) -> IndexSummary:
-    """Make a version the live one, after a look at all its parts. The version that is live already is left alone.
+    """Make a version the live one, after a look at all its parts. One that is live already is looked at as well.
 
     Args:
         index: the index.
@@ -264,8 +264,6 @@ def _switch(index: Store, version: int) -> IndexSummary:
     # A damaged pointer is replaced by this one.
     with contextlib.suppress(IndexCorruptError):
         pointer = live_pointer(index)
-    if pointer and pointer.version == version:
-        return summary_of(manifest, pointer)
     _check_shards(index, manifest)
     vectors = VectorStore.open(manifest.milvus, index.root)
     try:
@@ -274,6 +272,8 @@ def _switch(index: Store, version: int) -> IndexSummary:
         vectors.set_alias(manifest.alias, manifest.collection)
     finally:
         vectors.close()
+    if pointer and pointer.version == version:
+        return summary_of(manifest, pointer)
     # Last: readers go by it, and now all that it leads to is proven to be there.
     following = LivePointer(version=version, previous=pointer.version if pointer else None)
     index.write(LIVE_POINTER, following.model_dump_json(indent=1).encode())

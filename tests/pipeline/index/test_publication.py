@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from pipeline.index.publication import publish_checked
+from pipeline.index.publication import _why_no_sample, publish_checked
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import list_versions, live_version, publish, read_manifest
 from schemas.errors import CheckFailedError, IndexCorruptError, InputError, ModelMismatchError
 from schemas.index_config import PublishConfig
+from schemas.manifest import VersionManifest
 
 
 @pytest.fixture
@@ -71,6 +72,27 @@ def test_a_version_that_answers_otherwise_or_finds_too_little_is_not_published(t
     summary, said = publish_with(two)
     assert (summary.live, summary.canaries.overlap) == (True, 0.5)
     assert said[0] == "recall@12 at build: 0.970 for own vectors, 0.960 for noisy ones"
+
+
+def test_a_version_that_is_live_already_is_checked_and_told_to_be_so(two):
+    _, said = publish_with(two, version=1)
+    assert said[-2:] == [
+        "checked: files, counts in Milvus, 12 clips found by their own vectors",
+        "version 1 was live already: nothing changed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"clips": 0, "revision": 2}, "holds no clips: all of them were deleted"),
+        ({"revision": 2}, "names no clips to ask for: those that it named were deleted"),
+        ({}, "built by an older release"),
+    ],
+)
+def test_why_a_version_names_no_clips_is_told_as_it_is(changes, says):
+    manifest = VersionManifest.model_construct(version=2, **{"clips": 3, "revision": 1} | changes)
+    assert says in _why_no_sample(manifest)
 
 
 def test_a_version_of_another_model_is_reported_not_compared_by_vectors(two):

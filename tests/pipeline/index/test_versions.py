@@ -67,6 +67,21 @@ def test_publishing_the_live_version_changes_nothing(build, index):
     assert os.stat(index.path("live.json")).st_mtime_ns == before
 
 
+@pytest.mark.parametrize("damage", ["lose", "cut", "collection"])
+def test_publishing_the_live_version_looks_at_it_as_at_any_other(build, index, damage):
+    build()
+    publish(index)
+    manifest = read_manifest(index, 1)
+    if damage == "collection":
+        lose_collection(index, manifest)
+    else:
+        shard = index.path(f"versions/1/fine/{manifest.shards[0].name}")
+        os.unlink(shard) if damage == "lose" else os.truncate(shard, 5000)
+    with pytest.raises(IndexCorruptError):
+        publish(index, 1)
+    assert live_version(index) == 1
+
+
 def test_a_version_that_is_not_there_is_named_with_those_that_are(build, index):
     build(), build()
     with pytest.raises(IndexMissingError, match="has no version 7; it has: 1, 2"):
