@@ -12,6 +12,8 @@ _MILVUS = pytest.StashKey()
 # linear algebra libraries in each wait for one another longer than they compute.
 for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+# Ray gives way to everything else by default (15), also to the other half of the tests, which waits for it at the end.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 def pytest_configure(config):
