@@ -28,6 +28,7 @@ from pipeline.index.intent import read_intent
 from pipeline.index.milvus_connection import check_milvus
 from pipeline.index.milvus_rows import clip_rows, frame_rows
 from pipeline.index.naming import alias_name, collection_name, frames_name, index_id
+from pipeline.index.new_clips import check_counts
 from pipeline.index.own_vectors import OWN_CLIPS, check_own_vectors
 from pipeline.index.recall_check import RecallCheck
 from pipeline.index.recall_sample import RecallSample, draw_sample
@@ -272,12 +273,7 @@ class _Build:
         if len(counted) < len(ids):
             twice = counted.filter(pc.greater(counted.field("counts"), 1)).field("values")
             raise IndexCorruptError(f"{len(twice)} clips, {twice[0]} among them, are in the tables twice: extract anew")
-        for video, clips in expected.items():
-            if self._clips_a_video[video] != clips:
-                raise IndexCorruptError(
-                    f"video {video} has {self._clips_a_video[video]} clips in the tables, its commit says {clips}: "
-                    "build again when extraction has ended, or extract anew"
-                )
+        check_counts(self._clips_a_video, expected)
         rows, records = self._clips.verify(), sum(shard.clips for shard in shards)
         if records != rows:
             raise IndexCorruptError(

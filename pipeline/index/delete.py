@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from pipeline.erase import clips_of
 from pipeline.extract_lease import only_driver
 from pipeline.index.build_lock import only_build, only_switch
+from pipeline.index.fine_holes import check_shards
 from pipeline.index.finish import finish
 from pipeline.index.intent import begin, read_intent
 from pipeline.index.milvus_places import MilvusPlaces
+from pipeline.index.own_tables import require_own_tables
 from pipeline.index.unfinished import MARKER, read_marker, remove
 from pipeline.index.version_rows import ClipRow, VersionRows
 from pipeline.index.versions import folder_numbers, read_manifest, version_numbers, version_store
@@ -26,8 +28,10 @@ def delete_videos(config: DeleteConfig) -> DeleteSummary:
     """Delete the clips of the videos that are meant. When this returns, no search finds them any more.
 
     Raises:
-        UsageError: no video is meant, or one that the tables do not have; nothing was changed.
+        UsageError: no video is meant, or one that the tables do not have, or the index is one of other tables; nothing
+            was changed.
         IndexMissingError: there is no index; the one that was meant would keep the clips. Nothing was changed.
+        IndexCorruptError: a shard that a clip is to go from is missing or damaged; nothing was changed.
         StorageError: a video is pending, or a build or an extraction is under way, and nothing was changed; or the
             storage refuses: the same command goes on.
         VectorStoreError: a Milvus is away: before the first step nothing was changed; later the same command goes on.
@@ -36,6 +40,7 @@ def delete_videos(config: DeleteConfig) -> DeleteSummary:
     require_info(tables)
     # Before the lock, which would make a folder of an index that is none.
     _require_index(index)
+    require_own_tables(tables, index)
     choose_videos(tables, config.video_id, config.uri, config.where)
     if config.dry_run:
         return _plan(tables, index, config)[1]
@@ -82,7 +87,9 @@ def _changes(index: Store, videos: Sequence[str]) -> list[VersionChange]:
             manifest = read_manifest(index, number)
             rows = list(VersionRows(places.get(manifest.milvus), manifest).of_videos(videos))
             if rows:
-                changes.append(change_of(manifest, rows))
+                change = change_of(manifest, rows)
+                check_shards(version_store(index, number), manifest, change.holes)
+                changes.append(change)
     return changes
 
 

@@ -1,6 +1,5 @@
 """Values of the filterable fields of clips: what the tables say, checked against the types that were declared."""
 
-import json
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -8,6 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from pipeline.metadata import read_metadata
 from schemas.errors import UsageError
 from schemas.fields import BUILT_IN, FieldType, FilterField
 from schemas.filters import MAX_INT
@@ -37,6 +37,7 @@ def field_values(table: pa.Table, fields: Sequence[FilterField]) -> list[dict[st
 
     Raises:
         UsageError: a value is of another type; the clip and the value are named.
+        StorageError: the metadata of a clip are no JSON object.
     """
     names = [field.name for field in fields if field.present is None and field.name in table.schema.names]
     columns = {name: table[name].to_pylist() for name in names}
@@ -49,7 +50,8 @@ def field_values(table: pa.Table, fields: Sequence[FilterField]) -> list[dict[st
     for i, text in enumerate(metadata):
         row: dict[str, Any] = {name: column[i] for name, column in columns.items()}
         if own:
-            row |= _own_values(json.loads(text), own, f"clip {table['clip_id'][i]} ({table['uri'][i]})")
+            where = f"clip {table['clip_id'][i]} ({table['uri'][i]})"
+            row |= _own_values(read_metadata(text, where), own, where)
         rows.append(row)
     return rows
 
@@ -67,7 +69,8 @@ def check_videos(videos: pa.Table, fields: Sequence[FilterField]) -> None:
     own = [field for field in fields if field.present is not None]
     for row in videos.select(["uri", "status", "metadata"]).to_pylist() if own else []:
         if row["status"] == DONE:
-            _own_values(json.loads(row["metadata"]), own, f"the clips of {row['uri']}")
+            where = f"the clips of {row['uri']}"
+            _own_values(read_metadata(row["metadata"], where), own, where)
 
 
 def _own_values(metadata: dict[str, Any], own: Sequence[FilterField], where: str) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def _own_values(metadata: dict[str, Any], own: Sequence[FilterField], where: str
             value = _READERS[field.type](raw) if raw is not None else None
         except ValueError as error:
             raise UsageError(
-                f"{where}: {field.name} = {str(raw)[:60]!r} {error}: mend the manifest, or give the "
+                f"{where}: {field.name} = {repr(raw)[:60]} {error}: mend the manifest, or give the "
                 "field another type with --field"
             ) from None
         row[field.column] = _NOTHING[field.type] if value is None else value
@@ -113,8 +116,6 @@ def _float(raw: Any) -> float | None:
             raise ValueError("is no float") from None
     if not isinstance(raw, int | float) or isinstance(raw, bool):
         raise ValueError("is no float")
-    if isinstance(raw, float) and math.isnan(raw):
-        return None
     try:
         value = float(raw)
     except OverflowError:

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -17,6 +18,10 @@ from schemas.manifest import FINE_DIR, FineShard, VersionManifest
 
 _CHUNK_BYTES = 32 << 20
 _MEND = "restore it, or remove the folder of its version; then run the same command again"
+_MEND_FIRST = (
+    "nothing was changed; restore it, or, without an end to searches, build and publish a new version and remove the "
+    "folder of this one; then run the same command again"
+)
 
 
 @dataclass(frozen=True)
@@ -53,20 +58,60 @@ def make_holes(store: Store, manifest: VersionManifest, number: int, rows: Colle
     """
     old = manifest.shards[number]
     name = shard_name(number, revision)
+    with _local(store, old, _MEND) as source:
+        target = source.with_name(name)
+        holed = _rewrite(source, target, old, manifest, rows)
+        if store.is_remote:
+            store.upload(target, f"{FINE_DIR}/{name}")
+        return holed
+
+
+def check_shards(store: Store, manifest: VersionManifest, numbers: Iterable[int]) -> None:
+    """Look at shards before a change of them begins: what cannot be ended must not get into the journal.
+
+    Args:
+        store: the folder of the version.
+        manifest: of the revision before.
+        numbers: of the shards that will get holes.
+
+    Raises:
+        IndexCorruptError: one is missing, or not what the manifest says.
+        StorageError: the location refuses.
+    """
+    for number in numbers:
+        shard = manifest.shards[number]
+        with _local(store, shard, _MEND_FIRST) as path:
+            try:
+                with path.open("rb") as file:
+                    found = hashlib.file_digest(file, "sha256").hexdigest()
+            except FileNotFoundError:
+                raise IndexCorruptError(f"{path} is missing: {_MEND_FIRST}") from None
+            except OSError as error:
+                raise StorageError(f"cannot read {path}: {error.strerror}") from error
+        if found != shard.sha256:
+            raise IndexCorruptError(_other(store.path(f"{FINE_DIR}/{shard.name}"), found, shard, _MEND_FIRST))
+
+
+@contextmanager
+def _local(store: Store, shard: FineShard, mend: str) -> Iterator[Path]:
+    """A shard as a local file, in a folder that may be written into."""
+    name = f"{FINE_DIR}/{shard.name}"
     if not store.is_remote:
-        folder = Path(store.path(FINE_DIR))
-        return _rewrite(folder / old.name, folder / name, old, manifest, rows)
+        yield Path(store.path(name))
+        return
     with tempfile.TemporaryDirectory(prefix="reelsift-holes-") as scratch:
-        source = Path(scratch) / old.name
+        path = Path(scratch) / shard.name
         try:
-            store.download(f"{FINE_DIR}/{old.name}", source)
+            store.download(name, path)
         except StorageError as error:
             if isinstance(error.__cause__, FileNotFoundError):
-                raise IndexCorruptError(f"{store.path(f'{FINE_DIR}/{old.name}')} is missing: {_MEND}") from None
+                raise IndexCorruptError(f"{store.path(name)} is missing: {mend}") from None
             raise
-        holed = _rewrite(source, Path(scratch) / name, old, manifest, rows)
-        store.upload(Path(scratch) / name, f"{FINE_DIR}/{name}")
-        return holed
+        yield path
+
+
+def _other(path: str, found: str, shard: FineShard, mend: str) -> str:
+    return f"{path} has sha256 {found[:12]}, its manifest says {shard.sha256[:12]}: {mend}"
 
 
 def _rewrite(source: Path, target: Path, old: FineShard, manifest: VersionManifest, rows: Collection[int]) -> Holed:
@@ -76,9 +121,7 @@ def _rewrite(source: Path, target: Path, old: FineShard, manifest: VersionManife
             copy = _Copy(read, write, record_dtype(manifest.token_shape, manifest.codec))
             copy.run(np.array(sorted(rows), np.int64))
             if copy.old.hexdigest() != old.sha256:
-                raise IndexCorruptError(
-                    f"{source} has sha256 {copy.old.hexdigest()[:12]}, its manifest says {old.sha256[:12]}: {_MEND}"
-                )
+                raise IndexCorruptError(_other(str(source), copy.old.hexdigest(), old, _MEND))
             write.flush()
             os.fsync(write.fileno())
         part.replace(target)

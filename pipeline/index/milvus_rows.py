@@ -1,6 +1,5 @@
 """Clips of the tables, and their frames, as rows for `VectorStore.insert`."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.index.field_values import field_values
+from pipeline.metadata import read_metadata
 from schemas.fields import FilterField
 
 _NAMES = ("clip_id", "video_id", "uri", "start_s", "end_s")
@@ -25,10 +25,12 @@ def clip_rows(
 
     Raises:
         UsageError: a field's value is of another type.
+        StorageError: the metadata of a clip are no JSON object.
     """
     vectors = np.asarray(table["coarse"].combine_chunks().flatten(), np.float32).reshape(len(table), -1)
     columns = {name: table[name].to_pylist() for name in _NAMES}
-    metadata = [json.loads(text) for text in table["metadata"].to_pylist()]
+    texts = zip(table["metadata"].to_pylist(), columns["clip_id"], strict=True)
+    metadata = [read_metadata(text, f"clip {clip_id}") for text, clip_id in texts]
     values = field_values(table, fields)
     return [
         {name: column[i] for name, column in columns.items()}

@@ -9,9 +9,12 @@ import pyarrow.compute as pc
 from pipeline.index.build_lock import only_build, only_switch
 from pipeline.index.delete import change_of
 from pipeline.index.field_values import check_videos
+from pipeline.index.fine_holes import check_shards
 from pipeline.index.finish import finish
 from pipeline.index.intent import begin
 from pipeline.index.milvus_places import MilvusPlaces
+from pipeline.index.new_clips import check_new_clips
+from pipeline.index.own_tables import strange_tasks
 from pipeline.index.task_list import read_tasks
 from pipeline.index.version_rows import VersionRows
 from pipeline.index.versions import live_manifest, read_manifest, version_store
@@ -30,7 +33,8 @@ def update_index(config: UpdateConfig) -> UpdateSummary:
 
     Raises:
         IndexMissingError: there is no such version, or none is published.
-        IndexCorruptError: the version does not know its tasks, or is damaged.
+        IndexCorruptError: the version does not know its tasks, or is damaged, or the tables hold other clips than their
+            commits say; in the last case nothing was changed.
         ModelMismatchError: the tables are of another model.
         UsageError: the version was built from other tables, or a filterable field of it cannot take a value of a new
             clip; nothing was changed.
@@ -74,10 +78,7 @@ def _wanted(index: Store, config: UpdateConfig) -> VersionManifest:
 
 def _check_tables(tables: Store, index: Store, manifest: VersionManifest) -> None:
     """The tables may have been moved or copied since: it is by their tasks that they are known."""
-    planned: set[str] = set()
-    for name in tables.names(PLAN_DIR, ".parquet"):
-        planned.update(read_plan_part(tables, name)["task_id"].to_pylist())
-    strange = read_tasks(version_store(index, manifest.version), manifest) - planned
+    strange = strange_tasks(tables, index, manifest)
     if strange:
         raise UsageError(
             f"index version {manifest.version} holds {len(strange)} tasks that {tables.root} never planned, and would "
@@ -97,9 +98,7 @@ def _plan(tables: Store, index: Store, manifest: VersionManifest) -> Intent | No
     """What is to be done, or None when the version is up to date."""
     by_task = current_videos(tables)
     added = sorted(by_task.keys() - read_tasks(version_store(index, manifest.version), manifest))
-    videos_now = read_videos(tables)
-    # What cannot be written must not get into the journal, from which it would be tried again and again.
-    check_videos(videos_now.filter(pc.is_in(videos_now["task_id"], pa.array(added, pa.string()))), manifest.fields)
+    _check_new(tables, {task: by_task[task] for task in added}, manifest)
     changed = _planned_again(tables)
     videos = {video for task in added for video in by_task[task] if video in changed} | _deleted(tables)
     with MilvusPlaces(index) as places:
@@ -108,14 +107,26 @@ def _plan(tables: Store, index: Store, manifest: VersionManifest) -> Intent | No
     there = [row for row in rows if manifest.covers(row.shard, row.row)]
     if not added and not there:
         return None
+    change = change_of(manifest, there)
+    check_shards(version_store(index, manifest.version), manifest, change.holes)
     return Intent(
         action=UPDATE,
         tables=tables.root,
         video_ids=[],
         tasks=added,
-        changes=[change_of(manifest, there)],
+        changes=[change],
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _check_new(tables: Store, by_task: dict[str, list[str]], manifest: VersionManifest) -> None:
+    """What cannot be written must not get into the journal, from which it would be tried again and again."""
+    videos = read_videos(tables)
+    videos = videos.filter(pc.is_in(videos["task_id"], pa.array(list(by_task), pa.string())))
+    # First, and of all videos: they are few bytes, their clips are many.
+    check_videos(videos, manifest.fields)
+    counts = dict(zip(videos["video_id"].to_pylist(), videos["clip_count"].to_pylist(), strict=True))
+    check_new_clips(tables, by_task, counts, manifest)
 
 
 def _planned_again(tables: Store) -> set[str]:

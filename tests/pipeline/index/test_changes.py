@@ -3,6 +3,7 @@
 import shutil
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,7 @@ from schemas.errors import IndexCorruptError, IndexMissingError, StorageError, U
 from schemas.ids import clip_id, task_id
 from schemas.index_config import DeleteConfig, IndexConfig, UpdateConfig
 from schemas.tables import CLIPS_DIR, PLAN_DIR, PLAN_SCHEMA, VIDEOS_DIR, VIDEOS_SCHEMA
+from tests.tables_damage import change_row, change_rows, tasks
 from tests.tables_factory import make_tables
 
 # Where a kill is put: what is called there, before it does anything and after it has done all.
@@ -283,6 +285,70 @@ def test_a_version_is_updated_from_its_own_tables_only_wherever_they_are_now(liv
     assert read_intent(live) is None
     shutil.copytree(store.root, tmp_path / "moved")
     assert update(Store(str(tmp_path / "moved")), live).clips == len(tables.clips)
+
+
+def test_nothing_is_deleted_beside_an_index_of_other_tables(live, store, model, tmp_path):
+    other = Store(str(tmp_path / "other"))
+    made = make_tables(other, 1, 1, shape=model.token_shape, model_id=model.model_id, model=model.name, seed=9)
+    for dry_run in (True, False):
+        with pytest.raises(UsageError, match=f"was built from {other.root}, but from .*nothing was deleted"):
+            delete(other, live, video_id=(made.clips[0]["video_id"],), dry_run=dry_run)
+    assert in_tables(other) == made.clip_ids
+    assert read_intent(live) is None
+
+
+@pytest.mark.parametrize("spoil", ["other_task", "junk", "missing", "metadata", "twice"])
+def test_new_clips_that_cannot_be_added_are_refused_before_anything_is_begun(live, store, model, tables, spoil):
+    before = set(tasks(store))
+    make_tables(store, shape=model.token_shape, model_id=model.model_id, model=model.name, seed=1)
+    first, second = (f"{CLIPS_DIR}/{task}.parquet" for task in tasks(store) if task not in before)
+    if spoil == "other_task":
+        store.write(second, store.read(first))
+    elif spoil == "junk":
+        store.write(second, b"PAR1 and nothing else")
+    elif spoil == "missing":
+        store.delete(second)
+    elif spoil == "metadata":
+        change_row(store, second, metadata="{")
+    else:
+        change_rows(store, second, lambda rows: [*rows, rows[0]])
+    says = {
+        "other_task": "has 0 clips in the tables, its commit says 3",
+        "junk": "is not Parquet",
+        "missing": "does not exist",
+        "metadata": "is no JSON object",
+        "twice": "is in the tables twice",
+    }
+    with pytest.raises((IndexCorruptError, StorageError), match=rf"^[^\n]*{says[spoil]}[^\n]*$"):
+        update(store, live)
+    assert read_intent(live) is None
+    assert read_manifest(live, 2).revision == 1
+    assert sorted(found(live)) == sorted(tables.clip_ids)
+
+
+@pytest.mark.parametrize("damage", ["flip", "lose"])
+def test_a_damaged_shard_is_found_before_a_delete_begins_and_blocks_no_build(live, store, tables, damage):
+    shard = live.path(f"versions/2/fine/{read_manifest(live, 2).shards[0].name}")
+    data = bytearray(Path(shard).read_bytes())
+    data[-1] ^= 1
+    Path(shard).write_bytes(data) if damage == "flip" else Path(shard).unlink()
+    manifest = read_manifest(live, 2)
+    with pytest.raises(IndexCorruptError, match=r"nothing was changed.*build and publish a new version"):
+        delete(store, live, uri=("*",))
+    assert read_intent(live) is None
+    assert in_tables(store) == sorted(tables.clip_ids)
+    assert read_manifest(live, 2) == manifest
+    # The way out that the message names.
+    build_index(IndexConfig.of({"tables": store.root, "index": live.root, "frames": "no"}))
+    publish(live, 3)
+    shutil.rmtree(live.path("versions/2"))
+    video = tables.clips[0]["video_id"]
+    delete(store, live, video_id=(video,))
+    assert (
+        sorted(found(live))
+        == in_tables(store)
+        == sorted(clip["clip_id"] for clip in tables.clips if clip["video_id"] != video)
+    )
 
 
 def test_an_unknown_video_changes_nothing(live, store, tables):
