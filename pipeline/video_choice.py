@@ -1,6 +1,6 @@
 """Which videos of the tables are meant: by id, by location, or by a condition on their rows."""
 
-import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from pipeline.metadata import read_metadata
 from pipeline.storage import Store, canonical
 from pipeline.tables import read_plan, read_videos
 from schemas.errors import StorageError, UsageError
@@ -69,15 +70,18 @@ class Condition:
 
     def _found(self, row: Mapping[str, Any]) -> Any:
         if self.column.startswith(_METADATA):
-            return json.loads(row["metadata"]).get(self.column.removeprefix(_METADATA))
+            found = read_metadata(row["metadata"], f"the row of {row.get('uri', 'a video')} in the videos table")
+            return found.get(self.column.removeprefix(_METADATA))
         return row[self.column]
 
 
 def _number(text: str) -> float | None:
+    """The number that a text is; NaN is none, since nothing compares with it."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return None if math.isnan(number) else number
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ def choose_videos(
     Raises:
         UsageError: an id or a location that the tables do not have, a condition that is none, or none of the videos
             that are named meets all of them.
-        StorageError: a video that is named is pending: its clips may be written at any moment.
+        StorageError: a video that is named is pending: its clips may be written at any moment; or metadata that a
+            condition asks for are no JSON object.
     """
     conditions = [Condition.of(text) for text in where]
     plan = read_plan(tables)

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.metadata import read_metadata
+from schemas.errors import StorageError
 from schemas.ids import clip_id
 from schemas.tables import TablesInfo
 
@@ -33,9 +35,9 @@ def row_problems(batch: pa.RecordBatch, info: TablesInfo) -> Iterator[tuple[int,
 
 
 def _plain_problems(batch: pa.RecordBatch, mask_BF: np.ndarray, model_id: str) -> Iterator[tuple[int, str]]:
-    names = ("clip_id", "video_id", "start_s", "end_s", "frame_times_s", "model_id")
+    names = ("clip_id", "video_id", "start_s", "end_s", "frame_times_s", "model_id", "metadata")
     columns = (batch.column(name).to_pylist() for name in names)
-    for row, (clip, video, start_s, end_s, times, model) in enumerate(zip(*columns, strict=True)):
+    for row, (clip, video, start_s, end_s, times, model, metadata) in enumerate(zip(*columns, strict=True)):
         if not 0 <= start_s <= end_s < np.inf:
             yield row, f"its span is {start_s:g} to {end_s:g} s"
         elif clip != clip_id(video, start_s, end_s):
@@ -47,6 +49,19 @@ def _plain_problems(batch: pa.RecordBatch, mask_BF: np.ndarray, model_id: str) -
             yield row, f"{len(times)} frame times for {real} real frames, or one is not finite"
         if model != model_id:
             yield row, f"it is of model {model!r}, the tables are of {model_id!r}"
+        yield from ((row, text) for text in metadata_problems(metadata))
+
+
+def metadata_problems(text: str) -> Iterator[str]:
+    """What is wrong with a cell of the column `metadata`.
+
+    >>> list(metadata_problems('{"year": 2019}')), list(metadata_problems("[1]"))
+    ([], ["metadata '[1]' is no JSON object"])
+    """
+    try:
+        read_metadata(text, "")
+    except StorageError:
+        yield f"metadata {text[:60]!r} is no JSON object"
 
 
 def _vector_problems(name: str, tokens_BFND: np.ndarray, real_BF: np.ndarray) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pipeline.storage import Store
 from pipeline.tables import clips_names
-from pipeline.verify.clip_rows import row_problems
+from pipeline.verify.clip_rows import metadata_problems, row_problems
 from pipeline.verify.report import Findings
 from schemas.errors import StorageError
 from schemas.tables import (
@@ -90,7 +90,7 @@ def videos_problems(rows: list[_Row], task: PlannedTask) -> Iterator[str]:
             continue
         wrong = [name for name in ("uri", "etag", "attempt") if row[name] != planned[name]]
         yield from (f"{where}: {name} is {row[name]!r}, planned was {planned[name]!r}" for name in wrong)
-        yield from (f"{where}: {text}" for text in _status_problems(row))
+        yield from (f"{where}: {text}" for text in [*_status_problems(row), *metadata_problems(row["metadata"])])
         if (row.get("clip_objects") or 1) != 1 and len(rows) > 1:
             yield f"{where}: it has {row['clip_objects']} objects of clips, which only a task of one source may have"
 

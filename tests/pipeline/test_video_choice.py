@@ -54,6 +54,7 @@ def test_what_is_meant_is_chosen(store, which, numbers):
         ({"where": ["width"]}, "is no condition"),
         ({"where": ["size=3"]}, "no column 'size'"),
         ({"where": ["width=wide"]}, "holds numbers"),
+        ({"where": ["duration_s>nan"]}, "holds numbers, 'nan' is none"),
     ],
 )
 def test_a_choice_that_means_nothing_is_refused(store, which, says):
@@ -85,6 +86,13 @@ def test_metadata_is_compared_as_what_it_is(store):
         assert len(chosen(store, where=[condition])) == 1
     with pytest.raises(UsageError):
         choose_videos(store, where=["metadata.year=none"])
+
+
+@pytest.mark.parametrize("text", ["{", "", "[1]", "null"])
+def test_metadata_that_are_none_are_told_with_their_source(store, text):
+    change_row(store, f"videos/{tasks(store)[0]}.parquet", 0, metadata=text)
+    with pytest.raises(StorageError, match=r"^the row of /videos/s0-\d+\.mp4 in the videos table: .*is no JSON object"):
+        choose_videos(store, where=["metadata.s=1"])
 
 
 @given(st.text(), st.sampled_from(["=", "!="]))

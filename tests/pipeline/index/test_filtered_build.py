@@ -3,12 +3,12 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.index.field_values import check_videos
+from pipeline.index.field_values import check_videos, field_values
 from pipeline.index.update import update_index
 from pipeline.index.versions import publish, read_manifest
 from pipeline.search import Searcher
 from pipeline.storage import Store
-from schemas.errors import ConfigError, UsageError
+from schemas.errors import ConfigError, StorageError, UsageError
 from schemas.fields import BUILT_IN_NAMES, FilterField
 from schemas.filters import FilterError, parse_filter
 from schemas.index_config import IndexConfig, UpdateConfig
@@ -63,7 +63,7 @@ def test_the_manifest_lists_the_fields_with_their_types(searcher, index):
 
 
 def test_a_value_of_another_type_ends_a_build_and_nothing_stays(build, index):
-    with pytest.raises(UsageError, match=r"^clip \w+ \(/videos/[^\n]*\): number = '0' is no bool[^\n]*$"):
+    with pytest.raises(UsageError, match=r"^clip \w+ \(/videos/[^\n]*\): number = 0 is no bool[^\n]*$"):
         build(fields=["number:bool"])
     assert index.names("versions") == []
 
@@ -99,6 +99,28 @@ def test_clips_that_an_update_adds_pass_filters_too(build, index, tables, tmp_pa
         found = {hit.clip_id for hit in opened.search("a", 15, 15, mode, parse_filter(NUMBER_TWO)).hits}
         assert found == {clip["clip_id"] for made in (tables, added) for clip in made.clips if "2" in clip["metadata"]}
     opened.close()
+
+
+@pytest.mark.parametrize(
+    ("field", "metadata", "says"),
+    [
+        ("year:string", '{"year": 2001}', r"year = 2001 is no string: "),
+        ("year:int", '{"year": "2001.5"}', r"year = '2001.5' is no int: "),
+        ("s:float", '{"s": NaN}', r"s = nan is not finite: "),
+        ("s:float", '{"s": "nan"}', r"s = 'nan' is not finite: "),
+    ],
+)
+def test_a_value_is_quoted_as_what_it_is_and_nan_is_none(field, metadata, says):
+    rows = pa.table({"uri": ["a.mp4"], "status": ["done"], "metadata": [metadata]})
+    with pytest.raises(UsageError, match=f"^the clips of a.mp4: {says}"):
+        check_videos(rows, [FilterField.own(field)])
+
+
+@pytest.mark.parametrize("text", ["{", "", "[1]"])
+def test_metadata_of_a_clip_that_are_none_are_told_with_the_clip(text):
+    rows = pa.table({"clip_id": ["c1"], "uri": ["a.mp4"], "metadata": [text]})
+    with pytest.raises(StorageError, match=r"^clip c1 \(a.mp4\): its metadata .* is no JSON object"):
+        field_values(rows, [FilterField.own("s:float")])
 
 
 def test_values_of_an_update_are_looked_at_before_it_begins():

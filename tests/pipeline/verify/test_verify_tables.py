@@ -45,6 +45,15 @@ def test_a_quarantined_source_is_accounted_for(store):
     assert check(store).ok
 
 
+@pytest.mark.parametrize("folder", ["clips", "videos"])
+def test_metadata_that_are_no_json_object_are_named_with_their_row(store, folder):
+    name = f"{folder}/{tasks(store)[0]}.parquet"
+    change_row(store, name, 1, metadata="{")
+    problem = only_problem(store)
+    assert problem.startswith(f"{name} row 1 (")
+    assert problem.endswith("): metadata '{' is no JSON object")
+
+
 @pytest.mark.parametrize("column", ["frames", "temporal_frames", "patches"])
 @pytest.mark.parametrize(("value", "says"), [(np.nan, "is not finite in 1 vectors"), (3.0, "is not of unit length")])
 def test_a_token_that_is_not_a_finite_unit_vector_is_named_with_its_row(store, column, value, says):
