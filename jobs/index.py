@@ -8,6 +8,7 @@ from jobs.cli import EXIT_DONE, CommandParser, print_json, run_command
 from jobs.index_changes import change_parsers, delete, update
 from jobs.index_estimate import estimate_parser, run_estimate
 from jobs.index_lines import gc_lines, version_line
+from pipeline.index.presence import pointer_trouble, require_index
 from pipeline.index.versions import list_versions, rollback
 from pipeline.storage import Store
 from schemas.codecs import CODECS
@@ -240,10 +241,14 @@ def _gc(parser: CommandParser, argv: Sequence[str]) -> None:
 def _list(parser: CommandParser, argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     config = IndexListConfig.of(parser.settings(args))
-    versions = list_versions(Store(config.index))
+    index = Store(config.index)
+    versions = list_versions(index)
+    require_index(index)
     for summary in versions:
         print(version_line(summary))
-    if not versions:
+    if trouble := pointer_trouble(index):
+        print(trouble, flush=True)
+    elif not versions:
         print(f"no versions; next: reelsift index build --tables TABLES --index {config.index}", flush=True)
     if args.json:
         print_json(IndexList(versions=versions))

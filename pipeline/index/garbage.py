@@ -15,6 +15,7 @@ from pipeline.index.finish import finish
 from pipeline.index.intent import refuse_unfinished
 from pipeline.index.lite_owner import DATA_DIR
 from pipeline.index.naming import alias_name, index_id
+from pipeline.index.presence import require_live
 from pipeline.index.revision import sweep
 from pipeline.index.unfinished import MARKER, drop_both, mark, read_marker, remove_files
 from pipeline.index.vector_store import VectorStore
@@ -45,8 +46,8 @@ def collect_garbage(index: Store, keep: int, *, dry_run: bool = False) -> GcSumm
 
     Raises:
         IndexMissingError: there is no index.
-        IndexCorruptError: a manifest or live.json does not parse, or a copy of this index uses the same Milvus; nothing
-            was removed.
+        IndexCorruptError: a manifest or live.json does not parse, live.json names no version that is there, or is gone
+            after a publish, or a copy of this index uses the same Milvus; nothing was removed.
         StorageError: a build, a publish or another gc is under way, and nothing was removed; or the storage refuses.
         VectorStoreError: Milvus went away in between: the same command goes on where it stopped.
     """
@@ -117,8 +118,9 @@ class _Garbage:
 
 def _find(index: Store, keep: int, milvuses: _Milvuses) -> _Garbage:
     garbage = _Garbage()
-    pointer = live_pointer(index)
     numbers = version_numbers(index)
+    require_live(index, _published(index, numbers, milvuses))
+    pointer = live_pointer(index)
     wanted = {pointer.version, pointer.previous} if pointer else set()
     wanted.update(numbers[len(numbers) - min(keep, len(numbers)) :])
     for manifest in [read_manifest(index, number) for number in numbers]:
@@ -132,6 +134,15 @@ def _find(index: Store, keep: int, milvuses: _Milvuses) -> _Garbage:
     _find_leftovers(index, set(numbers), milvuses, garbage)
     _find_orphans(index, milvuses, garbage)
     return garbage
+
+
+def _published(index: Store, numbers: list[int], milvuses: _Milvuses) -> str | None:
+    """A collection that the alias of this index leads to, in any Milvus that has versions of it."""
+    for milvus in sorted({read_manifest(index, number).milvus for number in numbers}):
+        vectors = milvuses.get(milvus)
+        if vectors and (collection := vectors.resolve_alias(alias_name(index_id(index)))):
+            return collection
+    return None
 
 
 def _find_leftovers(index: Store, complete: set[int], milvuses: _Milvuses, garbage: _Garbage) -> None:

@@ -139,9 +139,13 @@ def test_frame_vectors_are_left_out_by_a_config_file_as_by_a_flag(run, tables, t
 
 
 def test_an_index_without_versions_lists_none(run, tmp_path):
-    code, out, err = run("list", "--index", tmp_path / "none", "--json")
+    (tmp_path / "index.json").write_text('{"id": "1f"}')
+    code, out, err = run("list", "--index", tmp_path, "--json")
     assert (code, last_json(out), err) == (0, {"versions": []}, "")
-    assert not (tmp_path / "none").exists()
+    (tmp_path / "live.json").write_text('{"version": 3}')
+    code, out, err = run("list", "--index", tmp_path)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{tmp_path}/live.json names version 3, which is not there ({tmp_path} has: none): ")
 
 
 @pytest.mark.parametrize(
@@ -170,6 +174,7 @@ def test_an_index_without_versions_lists_none(run, tmp_path):
         (("rollback", "--index", "nowhere"), 1, "has no published version"),
         (("rollback", "--index", "I", "--version", "0"), 2, "'version' = 0"),
         (("gc", "--index", "nowhere"), 1, "holds no index"),
+        (("list", "--index", "nowhere"), 1, "holds no index: run 'reelsift index build"),
         (("gc", "--index", "I", "--keep", "-1"), 2, "'keep' = -1"),
     ],
 )

@@ -130,6 +130,22 @@ def test_the_live_version_the_one_before_and_the_newest_stay(five):
     assert (again.removed, again.fine_bytes, again.milvus_bytes) == ([], 0, 0)
 
 
+@pytest.mark.parametrize("live", [b'{"version": 7, "previous": 4}', None])
+def test_nothing_is_removed_while_it_is_not_known_what_is_live(five, live):
+    five.delete("live.json")
+    if live:
+        five.write("live.json", live)
+    says = (
+        r"live.json names version 7, which is not there" if live else r"live.json is gone, but a version was published"
+    )
+    for dry_run in (True, False):
+        with pytest.raises(IndexCorruptError, match=rf"^[^\n]*{says}[^\n]*nothing was removed$"):
+            collect_garbage(five, 0, dry_run=dry_run)
+    assert version_numbers(five) == [1, 2, 3, 4, 5]
+    publish(five, 2)
+    assert collect_garbage(five, 1).kept == [2, 5]
+
+
 def files(index, number):
     return os.listdir(index.path(f"versions/{number}/fine"))
 
@@ -220,7 +236,10 @@ def test_what_a_killed_removal_left_no_reader_sees_and_a_build_clears_away(two, 
 
 
 def test_nothing_is_touched_while_a_build_or_a_switch_is_under_way(five):
-    for lock, says in ((only_build, "another build is writing"), (only_switch, "another publish, rollback or gc")):
+    for lock, says in (
+        (only_build, "another build, update, delete or gc is writing"),
+        (only_switch, "another publish, rollback or gc"),
+    ):
         with lock(five), pytest.raises(StorageError, match=rf"^{says} [^\n]*$"):
             collect_garbage(five, 1)
         assert version_numbers(five) == [1, 2, 3, 4, 5]
