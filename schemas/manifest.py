@@ -16,6 +16,7 @@ VERSION_COUNTER: Final = "highest.json"
 FINE_DIR: Final = "fine"
 EVALUATION: Final = "evaluation.json"
 LITE: Final = "lite"
+MANIFEST_FORMAT: Final = 1
 
 
 # What an index is built with: numbers, and words such as a type of refinement.
@@ -117,7 +118,7 @@ class VersionManifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = 1
+    format: int = MANIFEST_FORMAT
     version: int
     revision: int = 1
     model: str

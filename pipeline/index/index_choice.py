@@ -14,6 +14,7 @@ from schemas.errors import UsageError
 from schemas.manifest import IndexParams
 
 FLAT, HNSW, IVF_FLAT, IVF_SQ8, IVF_RABITQ, DISKANN = "FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8", "IVF_RABITQ", "DISKANN"
+INDEX_TYPES: Final = (FLAT, HNSW, IVF_FLAT, IVF_SQ8, IVF_RABITQ, DISKANN)
 # Up to here a scan is as fast as a graph, and exact.
 FLAT_MAX_ROWS: Final = 20_000
 # What searches use on a version that was built before its parameters were kept. 200, not the usual 64: at 64 a graph

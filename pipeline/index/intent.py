@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from pipeline.storage import Store
 from schemas.errors import IndexCorruptError, StorageError
-from schemas.intent import INTENT, Intent
+from schemas.intent import DELETE, INTENT, Intent
 
 
 def read_intent(index: Store) -> Intent | None:
@@ -48,12 +48,19 @@ def describe(index: Store, intent: Intent) -> str:
     )
 
 
-def refuse_unfinished(index: Store) -> None:
-    """Let nothing become live while the versions are being changed.
+def refuse_unfinished(index: Store, version: int | None = None) -> None:
+    """Let nothing become live while it is being changed.
+
+    Args:
+        index: the index.
+        version: what would become live, or None for any. A delete does not change a version without its clips.
 
     Raises:
         StorageError: a change has begun and not ended.
     """
     intent = read_intent(index)
-    if intent:
-        raise StorageError(describe(index, intent))
+    if intent is None:
+        return
+    if intent.action == DELETE and version is not None and version not in {one.version for one in intent.changes}:
+        return
+    raise StorageError(describe(index, intent))

@@ -10,6 +10,7 @@ from pipeline.folder_kinds import refuse_tables
 from pipeline.index.build_lock import only_switch
 from pipeline.index.fine_store import FineStore
 from pipeline.index.intent import refuse_unfinished
+from pipeline.index.manifest_check import check_manifest
 from pipeline.index.own_vectors import check_sample
 from pipeline.index.vector_store import VectorStore
 from pipeline.storage import Store
@@ -92,13 +93,15 @@ def read_manifest(index: Store, version: int) -> VersionManifest:
 
     Raises:
         IndexMissingError: there is no such version.
-        IndexCorruptError: its manifest does not parse.
+        IndexCorruptError: its manifest does not parse, or its parts do not fit one another.
     """
     name = f"{VERSIONS_DIR}/{version}/{MANIFEST}"
     if not index.exists(name):
         known = ", ".join(map(str, version_numbers(index))) or "none"
         raise IndexMissingError(f"{index.root} has no version {version}; it has: {known}")
-    return _parse(VersionManifest, index, name)
+    manifest = _parse(VersionManifest, index, name)
+    check_manifest(manifest, version, index.path(name))
+    return manifest
 
 
 def read_evaluation(index: Store, version: int) -> EvaluationNote | None:
@@ -139,7 +142,12 @@ def live_manifest(index: Store) -> VersionManifest:
     """
     version = live_version(index)
     if version is not None:
-        return read_manifest(index, version)
+        try:
+            return read_manifest(index, version)
+        except IndexMissingError as error:
+            raise IndexMissingError(
+                f"{index.path(LIVE_POINTER)} names version {version}, but {error}: restore it, or publish another one"
+            ) from None
     refuse_tables(index)
     built = version_numbers(index)
     if built:
@@ -258,7 +266,7 @@ def rollback(index: Store, version: int | None = None) -> RollbackSummary:
 
 
 def _switch(index: Store, version: int) -> IndexSummary:
-    refuse_unfinished(index)
+    refuse_unfinished(index, version)
     manifest = read_manifest(index, version)
     pointer = None
     # A damaged pointer is replaced by this one.
