@@ -20,7 +20,7 @@ LOCK_FILE = ".build.lock"
 LEASE = "build.lease.json"
 _SWITCH_LOCK_FILE = ".switch.lock"
 _SWITCH_LEASE = "switch.lease.json"
-_BUILDING = "another build is writing {root}"
+_BUILDING = "another build, update, delete or gc is writing {root}"
 _SWITCHING = "another publish, rollback or gc is under way in {root}"
 _LEASE_S = 600.0
 
@@ -30,7 +30,7 @@ def only_build(index: Store) -> Iterator[None]:
     """Hold the index for writing.
 
     Raises:
-        StorageError: another build holds it.
+        StorageError: another build, update, delete or gc holds it.
     """
     with hold(index, _terms(LEASE, _BUILDING)) if index.is_remote else _file_lock(index, LOCK_FILE, _BUILDING):
         yield

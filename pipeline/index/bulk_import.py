@@ -177,6 +177,7 @@ def check_place(place: str, milvus: str) -> None:
 
     Raises:
         UsageError: Milvus Lite, which imports nothing, or a place that is neither a local path nor in S3.
+        StorageError: the place cannot be listed.
     """
     if milvus == LITE:
         raise UsageError(
@@ -184,6 +185,8 @@ def check_place(place: str, milvus: str) -> None:
         )
     if is_remote(place) and not place.startswith("s3://"):
         raise UsageError(f"--bulk-import {place}: give a local path or s3://bucket/prefix, as the server reads it")
+    # Without credentials, say, a build could only fail late.
+    Store(place).names("", ".parquet")
 
 
 def parts_folder(place: str, build: str) -> str:

@@ -7,6 +7,7 @@ is in the write-ahead log.
 
 import atexit
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -27,6 +28,11 @@ _LOOPBACK = "127.0.0.1"
 # A new owner needs this long at most to open a large directory and to write its address.
 _OWNER_WAIT_S = 30.0
 _POLL_S = 0.05
+# A folder that may only be read.
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NEEDS = (
+    "it needs a folder that it may write to, with some room, for searches too; or use a server (index build --milvus)"
+)
 # Requests of others that are under way when the owner closes.
 _GRACE_S = 30.0
 
@@ -131,18 +137,21 @@ def _serve(root: Path) -> _Served | None:
     except DataDirLockedError:
         return None
     except (OSError, MilvusLiteError) as error:
-        raise VectorStoreError(f"cannot open {root / DATA_DIR}: {' '.join(str(error).split())[:300]}") from error
+        raise VectorStoreError(_cannot_open(root, error)) from error
     served = _Served(server, database, f"http://{_LOOPBACK}:{port}", os.getpid(), 0)
     _served[root] = served
     try:
         _publish(root, served)
     except OSError as error:
         _close(root)
-        raise VectorStoreError(
-            f"Milvus Lite cannot write into {root}: {error.strerror}; it needs a folder that it may write to, "
-            "with some room, or a Milvus server (index build --milvus)"
-        ) from error
+        raise VectorStoreError(f"Milvus Lite cannot write into {root}: {error.strerror}; {_NEEDS}") from error
     return served
+
+
+def _cannot_open(root: Path, error: Exception) -> str:
+    line = f"cannot open {root / DATA_DIR}: {' '.join(str(error).split())[:300]}"
+    refused = isinstance(error, OSError) and error.errno in _REFUSED
+    return f"{line}; {_NEEDS}" if refused or not os.access(root, os.W_OK) else line
 
 
 def _publish(root: Path, served: _Served) -> None:

@@ -17,7 +17,7 @@ from pipeline.index.versions import publish
 from pipeline.storage import Store
 from pipeline.verify.run import verify
 from schemas.config import VerifyConfig
-from schemas.errors import UsageError, VectorStoreError
+from schemas.errors import StorageError, UsageError, VectorStoreError
 from schemas.index_config import IndexConfig
 from tests.pipeline.index.built import folders
 
@@ -166,3 +166,14 @@ def test_an_imported_version_is_whole_and_leaves_no_file(milvus_server, tables, 
         build_index(elsewhere)
     assert folders(index) == ["1"]
     assert list(exchange.rglob("*.parquet")) == []
+
+
+def test_a_place_that_cannot_be_listed_is_told_before_anything_is_written(monkeypatch, tmp_path):
+    def refuse(store, folder, suffix="", *, hidden=False):
+        raise StorageError(f"cannot list {store.path(folder)}: access denied")
+
+    monkeypatch.setattr(Store, "names", refuse)
+    settings = {"tables": str(tmp_path / "t"), "index": str(tmp_path / "i"), "milvus": "http://127.0.0.1:1"}
+    with pytest.raises(StorageError, match=r"^cannot list s3://nope/x"):
+        build_index(IndexConfig.of(settings | {"bulk_import": "s3://nope/x"}))
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,8 @@
 """Milvus Lite serves one process a directory; the others must get their answers all the same."""
 
+import errno
 import json
+import os
 import socket
 import subprocess
 import threading
@@ -195,3 +197,11 @@ def test_a_folder_that_cannot_be_written_is_named_and_left_free(root, monkeypatc
         with pytest.raises(VectorStoreError, match=rf"into {root}: No space[^\n]*$"):
             VectorStore.open("lite", str(root))
     VectorStore.open("lite", str(root)).close()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_folder_that_may_only_be_read_is_told_with_the_way_out(tmp_path, number):
+    line = lite_owner._cannot_open(tmp_path, OSError(number, os.strerror(number), str(tmp_path / "milvus.db")))
+    assert line.startswith(f"cannot open {tmp_path / 'milvus.db'}: ")
+    assert "may write to, with some room, for searches too; or use a server" in line
+    assert "may write to" not in lite_owner._cannot_open(tmp_path, OSError(errno.EIO, "broken"))

@@ -165,7 +165,10 @@ def test_versions_are_rolled_back_and_removed_in_an_object_store_and_a_server(bu
 
 
 def test_a_second_build_is_refused_while_the_first_one_lives(build, index):
-    with only_build(index), pytest.raises(StorageError, match=r"^another build is writing [^\n]*$"):
+    with (
+        only_build(index),
+        pytest.raises(StorageError, match=r"^another build, update, delete or gc is writing [^\n]*$"),
+    ):
         build()
     assert not index.exists(LEASE)
 

@@ -102,14 +102,17 @@ def test_a_build_killed_after_its_manifest_is_complete(build, index):
 
 
 def test_a_second_build_at_the_same_time_is_refused_in_one_line(build, index):
-    with only_build(index), pytest.raises(StorageError, match=r"^another build is writing [^\n]*$"):
+    with (
+        only_build(index),
+        pytest.raises(StorageError, match=r"^another build, update, delete or gc is writing [^\n]*$"),
+    ):
         build()
     assert build().version == 1
 
 
 def test_a_build_in_another_process_is_waited_for_only_as_long_as_that_process_lives(build, index):
     with running(HELD_INDEX, index.root) as holder:
-        with pytest.raises(StorageError, match=r"^another build is writing [^\n]*$"):
+        with pytest.raises(StorageError, match=r"^another build, update, delete or gc is writing [^\n]*$"):
             build()
         holder.kill()
         holder.wait(30)
