@@ -17,10 +17,11 @@ demo:
 	@start=$$(date +%s); $(MAKE) --no-print-directory setup && \
 	REELSIFT_SETUP_SECONDS=$$(( $$(date +%s) - start )) $(RUN) -m jobs.reelsift demo $(ARGS)
 
-# Two at a time, a file of tests after the other: much of a run is waiting for servers to start. WORKERS=0 is one by one.
+# Two at a time, a file of tests after the other: much of a run is waiting for servers to start. In the order of the
+# folders, so that whole runs (e2e) come first and none is left alone at the end. WORKERS=0 is one by one.
 WORKERS ?= 2
 test: setup-dev $(MILVUS)/.ready $(VENV)/.browser
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup-dev
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy
