@@ -21,7 +21,7 @@ from pipeline.index.collection_writer import CollectionWriter
 from pipeline.index.field_values import all_fields
 from pipeline.index.fine_layout import record_dtype
 from pipeline.index.fine_writer import FineWriter
-from pipeline.index.finish import finish
+from pipeline.index.finish import finish_but_damaged
 from pipeline.index.frames_choice import choose_frames
 from pipeline.index.index_choice import check_index_type
 from pipeline.index.intent import read_intent
@@ -44,7 +44,7 @@ from schemas.errors import IndexCorruptError, ReelsiftError, StorageError
 from schemas.index_config import IndexConfig
 from schemas.manifest import FINE_DIR, LITE, MANIFEST, FineShard, FramesCollection, VersionManifest
 from schemas.results import IndexSummary
-from schemas.tables import TablesInfo
+from schemas.tables import DELETED, TablesInfo
 
 # rows written so far, rows expected, what is being done
 Progress = Callable[[int, int, str], None]
@@ -63,7 +63,8 @@ def build_index(
 
     Raises:
         UsageError: Milvus Lite for an index in an object store, or an index type that this Milvus does not have.
-        StorageError: the tables hold no committed clips, or another build is writing this index.
+        StorageError: the tables hold no committed clips, another command is writing this index, or the place for files
+            to import cannot be read.
         ModelMismatchError: the model of the tables now loads as another one.
         IndexCorruptError: what was written is not what was read; nothing of it stays.
         VectorStoreError: Milvus is away or refuses, or finds too little of what brute force finds; nothing of it stays.
@@ -84,7 +85,7 @@ def build_index(
     sample = draw_sample(tables, info, config.recall_sample)
     with _opened(milvus, index) as vectors, only_build(index):
         check_index_type(config.index_type, vectors.version)
-        finish(index)
+        finish_but_damaged(index)
         remove_unfinished(index, milvus, vectors)
         version = next_version(index)
         build = _Build(index, version, vectors, info, config, lambda done, doing: progress(done, total, doing))
@@ -114,7 +115,7 @@ def _end_unfinished(index: Store) -> None:
     """Before the tables are counted: a delete that was cut short still takes clips out of them."""
     if read_intent(index):
         with only_build(index):
-            finish(index)
+            finish_but_damaged(index)
 
 
 @contextmanager
@@ -131,9 +132,16 @@ def _clips_a_video(tables: Store) -> dict[str, int]:
     counts = dict(zip(videos["video_id"].to_pylist(), videos["clip_count"].to_pylist(), strict=True))
     if not any(counts.values()):
         raise StorageError(
-            f"{tables.root} holds no committed clips: run 'reelsift extract --tables {tables.root}' first"
+            f"{tables.root} holds no committed clips: {_way_to_clips(videos['reason'].to_pylist(), tables)}"
         )
     return counts
+
+
+def _way_to_clips(reasons: list[str | None], tables: Store) -> str:
+    # An extraction does not bring back what was deleted.
+    if DELETED in reasons:
+        return "videos of it were deleted, which an extraction does not bring back: extract others into it"
+    return f"run 'reelsift extract --tables {tables.root}' first"
 
 
 class _Build:

@@ -17,11 +17,11 @@ from schemas.errors import IndexCorruptError, StorageError
 from schemas.manifest import FINE_DIR, FineShard, VersionManifest
 
 _CHUNK_BYTES = 32 << 20
-_MEND = "restore it, or remove the folder of its version; then run the same command again"
-_MEND_FIRST = (
-    "nothing was changed; restore it, or, without an end to searches, build and publish a new version and remove the "
-    "folder of this one; then run the same command again"
+_MEND = (
+    "restore it, or, without an end to searches, build and publish a new version and remove the folder of this one; "
+    "then run the same command again"
 )
+_MEND_FIRST = f"nothing was changed; {_MEND}"
 
 
 @dataclass(frozen=True)

@@ -52,13 +52,36 @@ def finish(index: Store, *, shard_bytes: int = _SHARD_BYTES, batch_rows: int = _
         with only_driver(tables):
             erase(tables, set(intent.video_ids), f"deleted {intent.created_utc}")
     known = set(version_numbers(index))
+    damaged: list[IndexCorruptError] = []
     with MilvusPlaces(index) as places:
         for change in intent.changes:
             # Its folder may have been removed by hand.
             if change.version in known:
-                _change(index, intent, change, places, shard_bytes, batch_rows)
+                try:
+                    _change(index, intent, change, places, shard_bytes, batch_rows)
+                except IndexCorruptError as error:
+                    # The clips go from the other versions all the same.
+                    damaged.append(error)
+    if damaged:
+        raise damaged[0]
     end(index)
     return intent
+
+
+def finish_but_damaged(index: Store) -> None:
+    """Like `finish`, for a build: a delete that a damaged version keeps from its end does not keep a new one away.
+
+    The tables have lost the clips by then, so the new version has none of them, and can take the place of the other.
+
+    Raises:
+        ReelsiftError: as `finish`.
+    """
+    intent = read_intent(index)
+    try:
+        finish(index)
+    except IndexCorruptError:
+        if intent is None or intent.action != DELETE:
+            raise
 
 
 def _change(

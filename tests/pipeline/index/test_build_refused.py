@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.index.build import _way_to_clips
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import version_numbers
 from pipeline.storage import Store
@@ -156,3 +157,9 @@ def test_a_clip_that_its_own_vector_does_not_find_fails_the_build(build, index, 
     with pytest.raises(IndexCorruptError, match="is not found by its own vector"):
         build()
     assert collections(index) == []
+
+
+def test_tables_whose_videos_were_all_deleted_are_not_sent_to_extract():
+    tables = Store("/tables")
+    assert "were deleted" in _way_to_clips(["deleted", "silent"], tables)
+    assert _way_to_clips([], tables) == "run 'reelsift extract --tables /tables' first"

@@ -351,6 +351,28 @@ def test_a_damaged_shard_is_found_before_a_delete_begins_and_blocks_no_build(liv
     )
 
 
+def test_a_delete_that_a_damaged_version_holds_up_keeps_no_new_version_away(live, store, tables):
+    video = tables.clips[0]["video_id"]
+    gone = {clip["clip_id"] for clip in tables.clips if clip["video_id"] == video}
+    assert killed((fine_holes, "_rewrite"), False, lambda: delete(store, live, video_id=(video,)))
+    shard = Path(live.path(f"versions/2/fine/{read_manifest(live, 2).shards[0].name}"))
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    with pytest.raises(IndexCorruptError, match="build and publish a new version"):
+        delete(store, live, video_id=(video,))
+    # The versions that are whole have lost the clips, and so have the answers of the one that is not.
+    assert (read_manifest(live, 1).clips, live_manifest(live).version) == (9, 2)
+    assert not gone & set(found(live))
+    build_index(IndexConfig.of({"tables": store.root, "index": live.root, "frames": "no"}))
+    with pytest.raises(StorageError, match="a delete that began"):
+        publish(live, 2)
+    publish(live, 3)
+    assert sorted(found(live)) == sorted(set(tables.clip_ids) - gone)
+    shutil.rmtree(live.path("versions/2"))
+    delete(store, live, video_id=(video,))
+    assert read_intent(live) is None
+    assert sorted(found(live)) == in_tables(store)
+
+
 def test_an_unknown_video_changes_nothing(live, store, tables):
     with pytest.raises(UsageError, match="has no video v0"):
         delete(store, live, video_id=("v0", tables.clips[0]["video_id"]))
