@@ -122,6 +122,8 @@ def _find(index: Store, keep: int, milvuses: _Milvuses) -> _Garbage:
     require_live(index, _published(index, numbers, milvuses))
     pointer = live_pointer(index)
     wanted = {pointer.version, pointer.previous} if pointer else set()
+    # Of versions of which none was published yet, the newest is the one to be.
+    keep = keep if pointer else max(keep, 1)
     wanted.update(numbers[len(numbers) - min(keep, len(numbers)) :])
     for manifest in [read_manifest(index, number) for number in numbers]:
         if manifest.version in wanted:

@@ -164,6 +164,11 @@ def five_files(index):
         yield from (os.path.join(folder, name) for name in names)
 
 
+def test_the_newest_stays_where_none_was_published(made, index):
+    shutil.copytree(made / "2", index.root)
+    assert collect_garbage(index, 0).kept == [2]
+
+
 def test_as_many_of_the_newest_stay_as_asked(five):
     for keep, kept in ((0, [2, 4]), (3, [2, 3, 4, 5]), (99, [1, 2, 3, 4, 5])):
         assert collect_garbage(five, keep, dry_run=True).kept == kept
