@@ -17,13 +17,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from pymilvus import MilvusClient
+from pymilvus.exceptions import MilvusException
+
 from benchmarks.echo_chain import running_chain
 from benchmarks.report import tell
 from benchmarks.serve_faults import wait_ready
 from benchmarks.serve_latency import latency
 from benchmarks.serve_phases import find_saturation, hold, outage, overload
 from benchmarks.serve_world import World, expected_of, make_index, queries_of
-from pipeline.index.versions import publish
+from pipeline.index.versions import publish, read_manifest
 from pipeline.storage import Store
 from tests.e2e.serving import running_service
 from tests.servers import milvus
@@ -77,9 +80,27 @@ def _run_phases(world: World, args: argparse.Namespace, server: milvus.Restartab
     if "overload" in args.phases:
         overload(world, args.overload_s)
     if "outage" in args.phases and server is not None:
-        outage(world, server.stop, server.start_again, args.away_s)
+        outage(world, server.stop, server.start_again, lambda: _searches(world.root, server.uri), args.away_s)
     if "hold" in args.phases:
         hold(world, args.minutes, args.fault_period_s, lambda: _switch(world.root))
+
+
+def _searches(root: Path, uri: str) -> bool:
+    name = read_manifest(Store(str(root / "index")), 1).collection
+    try:
+        client = MilvusClient(uri, timeout=2)
+    except MilvusException:
+        return False
+    try:
+        dim = next(
+            field["params"]["dim"] for field in client.describe_collection(name)["fields"] if "dim" in field["params"]
+        )
+        client.search(name, [[1.0] * int(dim)], limit=1, timeout=2)
+    except MilvusException:
+        return False
+    finally:
+        client.close()
+    return True
 
 
 def _switch(root: Path) -> str:

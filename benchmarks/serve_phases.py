@@ -2,10 +2,10 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from benchmarks.open_loop import Background, run_apart, summary
+from benchmarks.open_loop import Background, Sent, run_apart, summary
 from benchmarks.serve_faults import Faults, MemoryTrace, kill_one
 from benchmarks.serve_world import World, told
 
@@ -17,6 +17,7 @@ _REFINEMENTS: Final = 3
 _TRIES: Final = 2
 _SHARE: Final = 0.7
 _TIMES_SATURATION: Final = 5.0
+_LOOK_S: Final = 0.1
 
 
 def find_saturation(world: World) -> None:
@@ -91,8 +92,18 @@ def overload(world: World, seconds: float) -> None:
     world.add("overload", "p50 after / before", f"{after.p50_ms / calm.p50_ms:.2f}")
 
 
-def outage(world: World, pause: Callable[[], None], resume: Callable[[], object], away_s: float) -> None:
-    """Milvus stops and comes back; how long after its return until every request is answered."""
+def outage(
+    world: World, pause: Callable[[], None], resume: Callable[[], object], answers: Callable[[], bool], away_s: float
+) -> None:
+    """Milvus stops and comes back; how long after its return until every request is answered.
+
+    Args:
+        world: what all phases share.
+        pause: stops Milvus.
+        resume: starts it, and returns when it says that it is well.
+        answers: whether a client that does nothing else gets an answer to a search: only then it is back.
+        away_s: from its end to the beginning of its start.
+    """
     seconds = away_s + 150
     load = Background(world.load(_SHARE * world.saturation, seconds, 400))
     begin = time.monotonic()
@@ -101,11 +112,25 @@ def outage(world: World, pause: Callable[[], None], resume: Callable[[], object]
     gone_s = time.monotonic() - begin
     time.sleep(away_s)
     resume()
+    well_s = time.monotonic() - begin
+    while not answers() and time.monotonic() - begin < seconds:
+        time.sleep(_LOOK_S)
     back_s = time.monotonic() - begin
-    sent = load.result()
+    _tell_outage(world, load.result(), gone_s, well_s, back_s)
+
+
+def _tell_outage(world: World, sent: Sequence[Sent], gone_s: float, well_s: float, back_s: float) -> None:
     away = [each for each in sent if gone_s + 1 < each.due_s < back_s]
-    failed_after = [each.due_s for each in sent if each.due_s > back_s and not each.is_good]
-    kinds = summary(away, max(1.0, back_s - gone_s)).outcomes
-    world.add("outage", f"while Milvus was away ({back_s - gone_s:.0f} s)", str(kinds))
-    full = max(failed_after, default=back_s) - back_s
-    world.add("outage", "full service after its return", f"{full:.1f} s")
+    after = [each for each in sent if each.due_s >= back_s]
+    last: dict[str, float] = {}
+    for each in after:
+        if not each.is_good:
+            last[f"{each.status} {each.verdict or each.code}"] = round(each.due_s - back_s, 1)
+    # A refusal is that of a full queue, with which the service also answers when all is well.
+    full = max((seconds for name, seconds in last.items() if not name.startswith("429")), default=0.0)
+    world.add(
+        "outage", f"Milvus away for {back_s - gone_s:.0f} s", str(summary(away, max(1.0, back_s - gone_s)).outcomes)
+    )
+    world.add("outage", "from its health to a search of a bare client", f"{back_s - well_s:.1f} s")
+    world.add("outage", "from there to the last request without an answer, 429 apart", f"{full:.1f} s")
+    world.add("outage", "after its return", f"{summary(after, 1.0).outcomes}, the last of each at s: {last}")
