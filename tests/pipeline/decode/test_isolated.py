@@ -179,12 +179,12 @@ def test_a_file_that_hangs_decord_is_decoded_by_pyav(make, plain, tmp_path):
     ("deed", "why"),
     [
         ("segfault_in_decord", "decord: crash, signal 11 (SIGSEGV); about to fall"),
-        ("hang_in_decord", "decord: timeout, no answer within 6 s"),
+        ("hang_in_decord", "decord: timeout, no answer within 12 s"),
     ],
 )
 def test_a_file_that_costs_decord_its_child_is_decoded_by_pyav(plain, tmp_path, deed, why):
     path = shutil.copy(plain, tmp_path / f"{deed}.mp4")
-    with IsolatedDecoder(timeout_s=6, command=HOSTILE) as decoder:
+    with IsolatedDecoder(timeout_s=12, command=HOSTILE) as decoder:
         found, video = decode(decoder, path)
     assert found == [GOOD]
     assert video.decoder_why == why
