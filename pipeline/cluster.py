@@ -72,7 +72,8 @@ def connect(*, object_store_bytes: int = _LOCAL_STORE_BYTES) -> Resources:
         if type(error) is not Exception and not isinstance(error, RuntimeError | ValueError | OSError):
             raise
         what = f"the Ray cluster at RAY_ADDRESS={address}" if address else "Ray on this machine"
-        raise ReelsiftError(f"cannot reach or start {what}: {str(error).splitlines()[0][:200]}") from error
+        logs = "" if address else f" (its logs: {local['_temp_dir'] or '/tmp/ray'}/session_latest/logs)"
+        raise ReelsiftError(f"cannot reach or start {what}: {str(error).splitlines()[0][:200]}{logs}") from error
     total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return Resources(cpus=float(total.get("CPU", 0)), gpus=float(total.get("GPU", 0)))
 
