@@ -20,7 +20,8 @@ def read_config_file(path: str) -> dict[str, Any]:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read --config {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, ValueError, RecursionError):
+        # Beside bad syntax: no UTF-8, a date or a number that cannot be, brackets without end.
         raise ConfigError(f"--config {path} is not YAML: check its syntax") from None
     if values is None:
         return {}
@@ -48,12 +49,10 @@ def parse_set(pairs: list[str]) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         return json.loads(text)
-    except json.JSONDecodeError:
-        pass
     # Only what begins as a list: YAML would read much else, such as "no" and "1:30", as no text.
     if text.startswith("["):
-        with contextlib.suppress(yaml.YAMLError):
+        with contextlib.suppress(yaml.YAMLError, ValueError, RecursionError):
             return yaml.safe_load(text)
     return text

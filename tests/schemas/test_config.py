@@ -47,13 +47,18 @@ def test_files_and_pairs(tmp_path):
     assert parse_set(["a=b=c", "n=null"]) == {"a": "b=c", "n": None}
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", "\x00"])
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", "\x00", "a: " + "[" * 3000, "a: 2020-13-45"])
 def test_a_broken_config_file_is_one_line(tmp_path, text):
     path = tmp_path / "c.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"c\.yaml") as error:
         read_config_file(str(path))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 3000, "9" * 5000])
+def test_a_value_that_no_parser_takes_is_text(text):
+    assert parse_set([f"k={text}"]) == {"k": text}
 
 
 @pytest.mark.parametrize("pair", ["novalue", "=x"])
