@@ -66,20 +66,18 @@ def filesystem(uri: str) -> AbstractFileSystem:
     """The fsspec file system of a URI. Listings are never cached: other processes write too.
 
     Raises:
-        UsageError: a scheme that no installed file system serves.
+        UsageError: a scheme other than s3.
     """
     if not is_remote(uri):
         return fsspec.filesystem("file", auto_mkdir=True, use_listings_cache=False)
     scheme = uri.split("://", 1)[0]
-    try:
-        if scheme == "s3":
-            s3 = fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=_s3_config())
-            s3.retries = 2  # its own 5 would multiply with botocore's and ours
-            s3.session = s3.session or _session()
-            return s3
-        return fsspec.filesystem(scheme, use_listings_cache=False)
-    except (ValueError, ImportError):
-        raise UsageError(f"{uri}: no file system for {scheme}://; use a local path or s3://bucket/prefix") from None
+    # fsspec knows many more, but what a run relies on (whole or absent, created once, etags) is promised by S3 alone.
+    if scheme != "s3":
+        raise UsageError(f"{uri}: no file system for {scheme}://; use a local path or s3://bucket/prefix")
+    s3 = fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=_s3_config())
+    s3.retries = 2  # its own 5 would multiply with botocore's and ours
+    s3.session = s3.session or _session()
+    return s3
 
 
 def _s3_config() -> dict[str, Any]:

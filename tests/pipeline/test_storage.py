@@ -321,9 +321,13 @@ def test_a_slip_in_a_uri_is_no_local_folder(uri):
         canonical(uri)
 
 
-def test_an_unknown_scheme_is_a_usage_error():
-    with pytest.raises(UsageError, match="no file system for nope://"):
-        Store("nope://bucket/x")
+@pytest.mark.parametrize("scheme", ["nope", "gs", "ftp", "hdfs", "http", "https", "memory", "S3"])
+def test_any_scheme_but_s3_is_refused_before_its_file_system_is_loaded(scheme, monkeypatch):
+    monkeypatch.setattr(storage.fsspec, "filesystem", lambda *_, **__: pytest.fail("loaded"))
+    for use in (Store, read_input):
+        with pytest.raises(UsageError, match=f"no file system for {scheme}://; use a local path or s3://") as error:
+            use(f"{scheme}://127.0.0.1:9/x")
+        assert error.value.exit_code == 2
 
 
 @pytest.mark.parametrize(
