@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -19,13 +19,33 @@ _CLIP_RULE = re.compile(r"whole|scenes|(?:fixed|scenes):(\d+(?:\.\d+)?)")
 _SAMPLED_FRAMES, _MIN_FRAMES = 12, 48
 _VAL_FRACTION = 0.1
 _NO_LIST = frozenset({"tuple_type", "list_type"})
+# A clip shows at least one frame of a video of 100 a second; no file is longer than a month.
+_CLIP_RANGE_S, _MOST_THRESHOLD = (0.01, 30 * 86_400.0), 255.0
+_SHOWN_CHARS = 100
+# A limit that no work could need, and that the timers and counters of the system still hold.
+MAX_SECONDS, MAX_COUNT, MAX_BYTES, MAX_GB = 7 * 86_400.0, 1_000_000, 1 << 50, 1_000_000.0
+MAX_ACTORS = 1024
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
+Gigabytes = Annotated[float, Field(ge=0.1, le=MAX_GB)]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+Actors = Annotated[int, Field(ge=1, le=MAX_ACTORS)]
 
 
 class Config(BaseModel):
     """Base of all settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_as_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # It would be read as 0 or 1.
+        kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
+        given = value if isinstance(value, list | tuple) else [value]
+        if kinds & {int, float} and bool not in kinds and any(isinstance(each, bool) for each in given):
+            raise ValueError("must be a number, not true or false")
+        return value
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Self:
@@ -48,7 +68,15 @@ class Config(BaseModel):
             wrong = wrong.removeprefix("Value error, ")
             if not name:
                 raise ConfigError(wrong) from None
-            raise ConfigError(f"setting {name!r} = {first['input']!r}: {wrong}") from None
+            shown = repr(first["input"])
+            shown = shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}..."
+            raise ConfigError(f"setting {name!r} = {shown}: {wrong}") from None
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The plain types within an annotation."""
+    inner = get_args(annotation)
+    return set().union(*map(_kinds, inner)) if inner else {annotation} if isinstance(annotation, type) else set()
 
 
 class ExtractConfig(Config):
@@ -77,23 +105,23 @@ class ExtractConfig(Config):
         gpus_per_encoder: what an encoder asks Ray for.
     """
 
-    input: list[str] = Field(min_length=1)
+    input: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
     tables: str = Field(min_length=1)
-    model: str = DEFAULT_MODEL
+    model: str = Field(default=DEFAULT_MODEL, min_length=1)
     clips: str = "whole"
     sampling: Literal["exact", "fast"] = "exact"
     identity: Literal["uri", "content"] = "uri"
     max_bad_fraction: Fraction = 0.1
     videos_per_task: int | None = Field(default=None, ge=1, le=256)
-    decode_timeout_s: float = Field(default=60.0, gt=0)
-    decode_cpu_s: float | None = Field(default=None, ge=1)
+    decode_timeout_s: Seconds = 60.0
+    decode_cpu_s: float | None = Field(default=None, ge=1, le=4 * MAX_SECONDS)
     decode_memory_mb: int | None = Field(default=None, ge=128, le=1 << 20)
-    memory_budget_gb: float | None = Field(default=None, gt=0)
-    max_source_bytes: int = Field(default=8 << 30, ge=1)
-    encode_batch_frames: int = Field(default=96, ge=1)
+    memory_budget_gb: Gigabytes | None = None
+    max_source_bytes: int = Field(default=8 << 30, ge=1, le=MAX_BYTES)
+    encode_batch_frames: int = Field(default=96, ge=1, le=65_536)
     precision: str = Field(default="auto", pattern="^(auto|fp32|bf16)$")
-    decoders: int | None = Field(default=None, ge=1)
-    encoders: int | None = Field(default=None, ge=1)
+    decoders: Actors | None = None
+    encoders: Actors | None = None
     gpus_per_encoder: float | None = Field(default=None, ge=0, le=1)
 
     @field_validator("clips")
@@ -103,6 +131,11 @@ class ExtractConfig(Config):
         match = _CLIP_RULE.fullmatch(value)
         if not match or (match[1] and float(match[1]) <= 0):
             raise ValueError("must be 'whole', 'fixed:SECONDS', 'scenes' or 'scenes:THRESHOLD'")
+        least, most = _CLIP_RANGE_S
+        if value.startswith("fixed:") and not least <= float(match[1]) <= most:
+            raise ValueError(f"SECONDS of fixed:SECONDS must be within {least:g} and {most:.0f}")
+        if value.startswith("scenes:") and float(match[1]) > _MOST_THRESHOLD:
+            raise ValueError(f"THRESHOLD of scenes:THRESHOLD must be at most {_MOST_THRESHOLD:g}")
         return value
 
 
@@ -176,19 +209,19 @@ class ServeConfig(FrontSettings, Config):
     # None for no gRPC.
     grpc_port: int | None = Field(default=None, ge=1, le=65535)
     # They share the port; a second one answers on while one is replaced.
-    ingress_replicas: int = Field(default=1, ge=1)
-    encoder_replicas: int = Field(default=1, ge=1)
-    reranker_replicas: int = Field(default=1, ge=1)
+    ingress_replicas: Actors = 1
+    encoder_replicas: Actors = 1
+    reranker_replicas: Actors = 1
     # Parts that the fine tokens are divided into, with `reranker_replicas` each; with one, both stages share a process.
     rerank_shards: int = Field(default=1, ge=1, le=64)
     # Queries that come together already use the cores; more threads shorten a single query on an idle machine.
     score_threads: int = Field(default=1, ge=1, le=64)
-    max_batch: int = Field(default=16, ge=1)
-    batch_wait_ms: float = Field(default=0.0, ge=0)
-    cpus_per_replica: float = Field(default=0.1, gt=0)
-    request_timeout_s: float = Field(default=30.0, gt=0)
+    max_batch: int = Field(default=16, ge=1, le=65_536)
+    batch_wait_ms: float = Field(default=0.0, ge=0, le=60_000)
+    cpus_per_replica: float = Field(default=0.1, gt=0, le=1024)
+    request_timeout_s: Seconds = 30.0
     # A search that is expected to take longer, because of those under way, is refused with 429.
-    max_wait_ms: float = Field(default=1000.0, gt=0)
+    max_wait_ms: float = Field(default=1000.0, gt=0, le=1000 * MAX_SECONDS)
 
     @model_validator(mode="after")
     def _two_ports(self) -> Self:
@@ -221,7 +254,7 @@ class DataConfig(Config):
 
     out: str = Field(min_length=1)
     videos: int = Field(default=20, ge=1, le=999_999)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
     size_px: int = Field(default=128, ge=32, le=1024, multiple_of=2)
     fps: int = Field(default=12, ge=1, le=120)
     min_seconds: float = Field(default=6.0, gt=0, le=600)
@@ -288,7 +321,7 @@ class SamplesConfig(Config):
     out: str = Field(min_length=1)
     cache: str | None = None
     unclear: bool = False
-    download_timeout_s: float = Field(default=60.0, gt=0)
+    download_timeout_s: Seconds = 60.0
 
 
 class DemoConfig(Config):
@@ -304,6 +337,6 @@ class DemoConfig(Config):
 
     out: str = Field(default="demo", min_length=1)
     videos: int = Field(default=24, ge=4, le=10_000)
-    seed: int = Field(default=7, ge=0)
-    model: str = DEFAULT_MODEL
+    seed: int = Field(default=7, ge=0, lt=1 << 63)
+    model: str = Field(default=DEFAULT_MODEL, min_length=1)
     k: int = Field(default=5, ge=1, le=20)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from schemas.config import DEFAULT_MODEL, Config, Fraction
+from schemas.config import DEFAULT_MODEL, MAX_COUNT, Config, Count, Fraction
 from schemas.http import MAX_K
 from schemas.recall import RecallMode
 from schemas.results import Result
@@ -53,7 +53,7 @@ class EvaluateConfig(Config):
 
     data: str = Field(min_length=1)
     out: str = Field(min_length=1)
-    model: str = DEFAULT_MODEL
+    model: str = Field(default=DEFAULT_MODEL, min_length=1)
     allow_train: bool = False
     split: str = Field(default="test", min_length=1)
     recall: RecallMode = "both"
@@ -61,9 +61,9 @@ class EvaluateConfig(Config):
     ks: tuple[Annotated[int, Field(ge=1, le=MAX_K)], ...] = (1, 5, 10, 25, 50, 100, 200)
     by: tuple[str, ...] = ("event_frames",)
     worst: int = Field(default=12, ge=0, le=100)
-    timed_queries: int = Field(default=32, ge=1)
+    timed_queries: Count = 32
     dsl: bool = False
-    probes: int = Field(default=0, ge=0)
+    probes: int = Field(default=0, ge=0, le=MAX_COUNT)
     max_bad_fraction: Fraction = 0.1
     extract: dict[str, Any] = Field(default_factory=dict)
 

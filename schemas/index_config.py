@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from schemas.codecs import CodecName
-from schemas.config import Config, Fraction
+from schemas.config import MAX_BYTES, MAX_COUNT, MAX_GB, MAX_SECONDS, Config, Count, Fraction
 from schemas.fields import MAX_FIELDS, FilterField, OwnField
 from schemas.http import MAX_K
 from schemas.recall import FramesSetting, IndexTypeSetting
@@ -39,13 +39,13 @@ class IndexConfig(Config):
     codec: CodecName = "fp16"
     frames: FramesSetting = "auto"
     index_type: IndexTypeSetting = "auto"
-    index_memory_gb: float = Field(default=16.0, gt=0)
-    index_stall_s: int = Field(default=3600, ge=1)
+    index_memory_gb: float = Field(default=16.0, gt=0, le=MAX_GB)
+    index_stall_s: int = Field(default=3600, ge=1, le=int(MAX_SECONDS))
     recall_target: Fraction = 0.95
     recall_sample: int = Field(default=200, ge=1, le=10_000)
     fields: tuple[OwnField, ...] = Field(default=(), max_length=MAX_FIELDS)
-    shard_bytes: int = Field(default=256 << 20, ge=1 << 12)
-    batch_rows: int = Field(default=512, ge=1)
+    shard_bytes: int = Field(default=256 << 20, ge=1 << 12, le=MAX_BYTES)
+    batch_rows: Count = 512
 
     @field_validator("fields")
     @classmethod
@@ -78,10 +78,10 @@ class CodecsConfig(Config):
         default=("fp32", "fp16", "int8", "1bit", "pooled-64", "pooled-23", "pooled-8", "frames"), min_length=1
     )
     max_loss: float = Field(default=0.3, ge=0, le=100)
-    clips: int = Field(default=500, ge=2)
-    queries: int = Field(default=1000, ge=1)
+    clips: int = Field(default=500, ge=2, le=MAX_COUNT)
+    queries: Count = 1000
     candidates: int = Field(default=50, ge=1, le=MAX_K)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
 
 
 class PublishConfig(Config):
@@ -117,8 +117,8 @@ class UpdateConfig(Config):
     tables: str = Field(min_length=1)
     index: str = Field(min_length=1)
     version: int | None = Field(default=None, ge=1)
-    shard_bytes: int = Field(default=256 << 20, ge=1 << 12)
-    batch_rows: int = Field(default=512, ge=1)
+    shard_bytes: int = Field(default=256 << 20, ge=1 << 12, le=MAX_BYTES)
+    batch_rows: Count = 512
 
 
 class DeleteConfig(Config):
@@ -157,7 +157,7 @@ class GcConfig(Config):
     """
 
     index: str = Field(min_length=1)
-    keep: int = Field(default=2, ge=0)
+    keep: int = Field(default=2, ge=0, le=MAX_COUNT)
     dry_run: bool = False
 
 

@@ -1,10 +1,10 @@
 """Settings and answer of `reelsift plan`: what an extraction would take, from a sample."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from schemas.config import DEFAULT_MODEL, Config, ExtractConfig
+from schemas.config import DEFAULT_MODEL, MAX_BYTES, Config, ExtractConfig, Seconds
 from schemas.results import Result
 
 
@@ -22,13 +22,13 @@ class PlanConfig(Config):
         videos_per_task: sources that are committed together.
     """
 
-    input: list[str] = Field(min_length=1)
-    model: str = DEFAULT_MODEL
+    input: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
+    model: str = Field(default=DEFAULT_MODEL, min_length=1)
     clips: str = "whole"
     sampling: Literal["exact", "fast"] = "exact"
     sample: int = Field(default=8, ge=1, le=1000)
-    decode_timeout_s: float = Field(default=60.0, gt=0)
-    max_source_bytes: int = Field(default=8 << 30, ge=1)
+    decode_timeout_s: Seconds = 60.0
+    max_source_bytes: int = Field(default=8 << 30, ge=1, le=MAX_BYTES)
     videos_per_task: int | None = Field(default=None, ge=1, le=256)
 
     @field_validator("clips")

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from schemas.codecs import CodecName
-from schemas.config import Config
+from schemas.config import MAX_BYTES, MAX_COUNT, MAX_GB, Config
 from schemas.results import Result
 
 
@@ -27,10 +27,10 @@ class EstimateConfig(Config):
     dim: int = Field(default=512, ge=1, le=32_768)
     frames: int = Field(default=12, ge=1, le=1000)
     patches: int = Field(default=49, ge=1, le=10_000)
-    shard_bytes: int = Field(default=256 << 20, ge=1 << 12)
-    index_memory_gb: float = Field(default=16.0, gt=0)
-    queries_a_second: float = Field(default=50.0, gt=0)
-    index_cores: int = Field(default=16, ge=1)
+    shard_bytes: int = Field(default=256 << 20, ge=1 << 12, le=MAX_BYTES)
+    index_memory_gb: float = Field(default=16.0, gt=0, le=MAX_GB)
+    queries_a_second: float = Field(default=50.0, gt=0, le=1e9)
+    index_cores: int = Field(default=16, ge=1, le=MAX_COUNT)
 
 
 class CollectionEstimate(Result):

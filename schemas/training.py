@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.config import Config, Fraction
+from schemas.config import MAX_ACTORS, MAX_COUNT, Config, Count, Fraction, Seconds
 from schemas.results import Result
 from schemas.scoring import Profile
 
@@ -61,9 +61,9 @@ class TrainConfig(Config):
 
     data: str = Field(min_length=1)
     out: str = Field(min_length=1)
-    model: str | None = None
+    model: str | None = Field(default=None, min_length=1)
     architecture: dict[str, Any] | None = None
-    vocabulary_captions: int = Field(default=0, ge=0)
+    vocabulary_captions: int = Field(default=0, ge=0, le=10**9)
     composed: bool = False
     omit: Fraction = 0.05
     hard_negatives: Fraction = 0.5
@@ -72,10 +72,10 @@ class TrainConfig(Config):
     relation_share: Fraction = 0.5
     shape_share: Fraction = 0.4
     codec_share: Fraction = 0.25
-    steps: int = Field(default=1000, ge=1)
-    batch: int = Field(default=64, ge=2)
-    micro_batch: int | None = Field(default=None, ge=1)
-    seed: int = Field(default=0, ge=0)
+    steps: int = Field(default=1000, ge=1, le=10**9)
+    batch: int = Field(default=64, ge=2, le=MAX_COUNT)
+    micro_batch: Count | None = None
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
     lr: float = Field(default=1e-4, gt=0)
     clip_lr: float | None = Field(default=None, gt=0)
     optimizer: str = Field(default="adamw", pattern="^(adamw|muon)$")
@@ -89,16 +89,16 @@ class TrainConfig(Config):
     activation_checkpointing: bool = False
     profile: Profile | None = None
     gating: Literal["pairwise", "paired"] | None = None
-    workers: int = Field(default=1, ge=0)
+    workers: int = Field(default=1, ge=0, le=MAX_ACTORS)
     use_gpu: bool = False
-    max_failures: int = Field(default=2, ge=0)
-    cpus_per_worker: float = Field(default=1.0, gt=0)
-    loaders: int = Field(default=1, ge=0)
-    decode_timeout_s: float = Field(default=60.0, gt=0)
-    validation_clips: int = Field(default=200, ge=2)
-    validate_every: int = Field(default=200, ge=1)
-    checkpoint_every: int = Field(default=100, ge=1)
-    log_every: int = Field(default=10, ge=1)
+    max_failures: int = Field(default=2, ge=0, le=MAX_COUNT)
+    cpus_per_worker: float = Field(default=1.0, gt=0, le=1024)
+    loaders: int = Field(default=1, ge=0, le=MAX_ACTORS)
+    decode_timeout_s: Seconds = 60.0
+    validation_clips: int = Field(default=200, ge=2, le=MAX_COUNT)
+    validate_every: int = Field(default=200, ge=1, le=10**9)
+    checkpoint_every: int = Field(default=100, ge=1, le=10**9)
+    log_every: int = Field(default=10, ge=1, le=10**9)
 
     @model_validator(mode="after")
     def _one_start(self) -> Self:

@@ -1,6 +1,6 @@
 import pytest
 
-from schemas.config import ExtractConfig, ServeConfig
+from schemas.config import DataConfig, ExtractConfig, ServeConfig
 from schemas.config_file import parse_set, read_config_file
 from schemas.errors import ConfigError
 
@@ -19,6 +19,21 @@ GOOD = {"input": ["videos"], "tables": "out"}
         (GOOD | {"max_bad_fraction": "many"}, "'many'"),
         (GOOD | {"videos_per_task": 0}, "videos_per_task"),
         (GOOD | {"precision": "fp8"}, "precision"),
+        (GOOD | {"input": [""]}, "'input.0' = ''"),
+        (GOOD | {"model": ""}, "'model' = ''"),
+        (GOOD | {"clips": "fixed:0.001"}, "within 0.01 and 2592000"),
+        (GOOD | {"clips": "fixed:" + "9" * 400}, r"9\.\.\.: .*within 0.01 and 2592000"),
+        (GOOD | {"clips": "scenes:" + "9" * 400}, "at most 255"),
+        (GOOD | {"decode_timeout_s": "inf"}, "'inf': .*finite"),
+        (GOOD | {"decode_cpu_s": float("nan")}, "finite"),
+        (GOOD | {"max_bad_fraction": "nan"}, "finite"),
+        (GOOD | {"decode_timeout_s": 1e300}, "less than or equal to 604800"),
+        (GOOD | {"memory_budget_gb": 1e300}, "less than or equal to 1000000"),
+        (GOOD | {"memory_budget_gb": 0.01}, "greater than or equal to 0.1"),
+        (GOOD | {"encode_batch_frames": 10**9}, "less than or equal to 65536"),
+        (GOOD | {"decoders": 10**6}, "less than or equal to 1024"),
+        (GOOD | {"decoders": True}, "'decoders' = True: must be a number"),
+        (GOOD | {"decode_timeout_s": True}, "must be a number"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value_in_one_line(values, says):
@@ -31,6 +46,12 @@ def test_a_wrong_setting_is_named_with_its_value_in_one_line(values, says):
 @pytest.mark.parametrize("rule", ["whole", "fixed:10", "fixed:2.5"])
 def test_clip_rules_of_the_contract_are_accepted(rule):
     assert ExtractConfig.of(GOOD | {"clips": rule}).clips == rule
+
+
+def test_a_number_within_a_list_is_no_truth_either_and_a_switch_still_is():
+    with pytest.raises(ConfigError, match=r"'event_frames' = .*must be a number"):
+        DataConfig.of({"out": "o", "event_frames": [True, 2]})
+    assert ServeConfig.of({"index": "i", "no_auth": True}).no_auth
 
 
 def test_settings_cannot_be_changed_later():
