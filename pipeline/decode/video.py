@@ -32,7 +32,8 @@ from pipeline.sampling import (
 )
 from schemas.errors import BadVideoError
 
-_CLIPS_A_FRAME = 1000
+# A day at fixed:1 has 86,400. A file of few frames can claim years, and each thousand clips cost objects of their own.
+MAX_CLIPS_A_FILE = 100_000
 # The last file that was probed for a part of it: the other parts are asked for one after the other.
 _probed: dict[tuple[object, ...], Probe] = {}
 
@@ -139,13 +140,17 @@ def _spans(seen: Probe, job: Job, alive: Alive) -> list[tuple[float, float]]:
 
 def _check_room(seen: Probe, job: Job, count: int, edges: list[float] | None) -> None:
     """Refuse more clips than the answer may hold."""
+    if count > MAX_CLIPS_A_FILE:
+        says = f"the clip rule gives {count} clips, above the {MAX_CLIPS_A_FILE} of one file: use a longer rule"
+        raise BadVideoError("too_large", says)
     picture = job.size * job.size * 3
-    needed = min(count * job.num_frames, seen.num_frames) * picture + count * job.clip_bytes
-    if needed <= job.max_answer_bytes and count <= max(seen.num_frames, 1) * _CLIPS_A_FRAME:
+    pictures = min(count * job.num_frames, seen.num_frames)
+    needed = pictures * picture + count * job.clip_bytes
+    if needed <= job.max_answer_bytes:
         return
-    says = f"{count} clips of {job.num_frames} frames would take {needed} bytes, above {job.max_answer_bytes}"
+    says = f"{count} clips with {pictures} pictures in all would take {needed} bytes, above {job.max_answer_bytes}"
     one = min(job.num_frames, seen.num_frames) * picture + job.clip_bytes
-    if job.last or one > job.max_answer_bytes or count > max(seen.num_frames, 1) * _CLIPS_A_FRAME:
+    if job.last or one > job.max_answer_bytes:
         raise BadVideoError("too_large", says)
     raise TooManyClipsError(says, count, edges)
 

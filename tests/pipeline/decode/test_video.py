@@ -222,7 +222,7 @@ def test_decord_scales_a_change_of_size_and_keeps_the_frames(make, tmp_path):
 def test_more_pictures_than_the_limit_are_refused_before_decoding(plain):
     reason, detail = refusal(plain, rule="fixed:0.1", max_answer_bytes=100_000)
     assert reason == "too_large"
-    assert "above 100000" in detail
+    assert detail == f"24 clips with 60 pictures in all would take {60 * 96 * 96 * 3} bytes, above 100000"
 
 
 def test_each_clip_counts_against_the_limit_beside_its_pictures(plain):
@@ -231,8 +231,17 @@ def test_each_clip_counts_against_the_limit_beside_its_pictures(plain):
     assert refusal(plain, rule="fixed:0.1", max_answer_bytes=pictures + 23_999, clip_bytes=1000)[0] == "too_large"
 
 
-def test_a_rule_with_far_more_clips_than_frames_is_refused(plain):
-    assert refusal(plain, rule="fixed:0.000001")[0] == "too_large"
+def test_more_clips_than_a_file_may_have_are_refused_with_their_number(plain):
+    says = "the clip rule gives 2400000 clips, above the 100000 of one file: use a longer rule"
+    assert refusal(plain, rule="fixed:0.000001") == ("too_large", says)
+
+
+def test_most_clips_that_a_file_may_have_are_those_that_show_a_frame(make):
+    days = tuple(Fraction(i * 25_000) for i in range(4))
+    path = make("days.mkv", num_frames=4, times=days)
+    assert [clip.start_s for clip in decode(path, rule="fixed:1")[0]] == [0.0, 25_000.0, 50_000.0, 74_999.0]
+    assert decode(path, rule="fixed:1", first=1, last=1000)[0] == []
+    assert refusal(path, rule="fixed:0.5")[0] == "too_large"
 
 
 def test_large_pictures_are_not_left_to_decord(make):
