@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import grpc
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
@@ -89,14 +90,14 @@ def _searches(root: Path, uri: str) -> bool:
     name = read_manifest(Store(str(root / "index")), 1).collection
     try:
         client = MilvusClient(uri, timeout=2)
-    except MilvusException:
+    except (MilvusException, grpc.RpcError):
         return False
     try:
         dim = next(
             field["params"]["dim"] for field in client.describe_collection(name)["fields"] if "dim" in field["params"]
         )
         client.search(name, [[1.0] * int(dim)], limit=1, timeout=2)
-    except MilvusException:
+    except (MilvusException, grpc.RpcError):
         return False
     finally:
         client.close()
