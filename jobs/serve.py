@@ -68,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.suppress(SystemExit), _stop_signals() as stop, connected(config):
         # Ray has put handlers of its own in the place of ours.
         _listen(stop)
+        if stop.is_set():
+            return EXIT_DONE
         deploy(config, build(config, front))
         reason = _wait_until_settled(config, stop)
         if not stop.is_set():
