@@ -15,7 +15,8 @@ from pipeline.evaluation.codec_figures import compare_codecs
 from pipeline.extraction import extract
 from pipeline.index.codecs.names import codec_of
 from pipeline.synthetic.dataset import make_dataset
-from schemas.config import DEFAULT_MODEL, DataConfig, ExtractConfig
+from schemas.config import DEFAULT_MODEL, ExtractConfig
+from schemas.data_config import DataConfig
 from schemas.index_config import CodecsConfig
 from schemas.tables import TokenShape
 

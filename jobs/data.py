@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from jobs.cli import EXIT_DONE, CommandParser, print_json, run_command
 from pipeline.sample_clips import SamplesSummary, copy_samples
 from pipeline.synthetic.dataset import DataSummary, make_dataset
-from schemas.config import DataConfig, SamplesConfig
+from schemas.data_config import DataConfig, SamplesConfig
 from schemas.errors import UsageError
 
 _USAGE = "reelsift data make|samples --out DIR"

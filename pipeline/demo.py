@@ -12,13 +12,15 @@ from PIL import Image
 from pipeline.contact_sheet import contact_sheet
 from pipeline.extraction import extract
 from pipeline.index.build import build_index
-from pipeline.index.versions import live_manifest, publish
+from pipeline.index.switch import publish
+from pipeline.index.versions import live_manifest
 from pipeline.sample_clips import copy_samples
 from pipeline.search import Searcher
 from pipeline.storage import Store
 from pipeline.synthetic.dataset import make_dataset
 from pipeline.thumbnail import frame_at
-from schemas.config import DataConfig, DemoConfig, ExtractConfig, SamplesConfig
+from schemas.config import DemoConfig, ExtractConfig
+from schemas.data_config import DataConfig, SamplesConfig
 from schemas.errors import IndexMissingError
 from schemas.index_config import IndexConfig
 from schemas.results import ExtractSummary, SearchHit, SearchResult

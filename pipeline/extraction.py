@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from pipeline import cluster
 from pipeline.bind_tables import bind_tables
+from pipeline.decode.torchcodec_reader import require_torchcodec
 from pipeline.extract_lease import only_driver
 from pipeline.folder_kinds import refuse_index
 from pipeline.leftover_parts import sweep_parts
@@ -67,6 +68,7 @@ def extract(config: ExtractConfig) -> ExtractSummary:
     store = Store(config.tables)
     refuse_index(store)
     require_detector(config.clips)
+    require_torchcodec(config.decoder)
     # Listing comes first: a mistyped input is told before torch is imported, and leaves no trace in the tables.
     sources = list_sources(config.input)
     from models.registry import load_model  # noqa: PLC0415
@@ -271,6 +273,7 @@ def _decoding(run: _Run) -> DecodeSettings:
         task_bytes=sizes.task_bytes,
         clip_bytes=sizes.clip_bytes,
         fast=config.sampling == "fast",
+        decoder=config.decoder,
         content_tables=config.tables if config.identity == "content" else "",
         model_id=run.model.model_id,
     )

@@ -12,7 +12,7 @@ import av
 from pipeline.debian_packages import DebianPackages
 from pipeline.sample_catalog import CATALOG, PYTHON_PACKAGE, PYTHON_REQUIREMENT, SampleClip
 from pipeline.storage import Store, is_remote
-from schemas.config import SamplesConfig
+from schemas.data_config import SamplesConfig
 from schemas.errors import InputError, UsageError
 from schemas.results import Result
 

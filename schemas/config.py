@@ -1,7 +1,6 @@
 """Settings of every job: frozen, checked when made, unknown keys refused."""
 
 import json
-import math
 import re
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -15,13 +14,12 @@ from schemas.tables import HOPELESS_REASONS, REASONS
 
 DEFAULT_MODEL = "reelsift-tiny"
 _CLIP_RULE = re.compile(r"whole|scenes|(?:fixed|scenes):(\d+(?:\.\d+)?)")
-# Synthetic videos are laid out on twelve sampled frames, each of at least four frames of the video.
-_SAMPLED_FRAMES, _MIN_FRAMES = 12, 48
-_VAL_FRACTION = 0.1
 _NO_LIST = frozenset({"tuple_type", "list_type"})
 # A clip shows at least one frame of a video of 100 a second; no file is longer than a month.
 _CLIP_RANGE_S, _MOST_THRESHOLD = (0.01, 30 * 86_400.0), 255.0
 _SHOWN_CHARS = 100
+# Its process imports torch.
+_TORCHCODEC_MB = 1536
 # A limit that no work could need, and that the timers and counters of the system still hold.
 MAX_SECONDS, MAX_COUNT, MAX_BYTES, MAX_GB = 7 * 86_400.0, 1_000_000, 1 << 50, 1_000_000.0
 MAX_ACTORS = 1024
@@ -88,6 +86,7 @@ class ExtractConfig(Config):
         model: what encodes.
         clips: how a video becomes clips.
         sampling: exact, or fast: near key frames, and pictures that may drift a little.
+        decoder: auto: decord where it is proven right, else PyAV; pyav; or torchcodec where its frames can be checked.
         identity: uri, or content: a file with the bytes of a committed one takes its clips, and is not decoded.
         max_bad_fraction: exit code 3 above it.
         videos_per_task: sources that are committed together.
@@ -110,6 +109,7 @@ class ExtractConfig(Config):
     model: str = Field(default=DEFAULT_MODEL, min_length=1)
     clips: str = "whole"
     sampling: Literal["exact", "fast"] = "exact"
+    decoder: Literal["auto", "pyav", "torchcodec"] = "auto"
     identity: Literal["uri", "content"] = "uri"
     max_bad_fraction: Fraction = 0.1
     videos_per_task: int | None = Field(default=None, ge=1, le=256)
@@ -123,6 +123,18 @@ class ExtractConfig(Config):
     decoders: Actors | None = None
     encoders: Actors | None = None
     gpus_per_encoder: float | None = Field(default=None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _room_for_torchcodec(self) -> Self:
+        if self.decoder != "torchcodec":
+            return self
+        if self.memory_budget_gb is not None:
+            raise ValueError(
+                "decoder=torchcodec takes 750 MB a process beside videos: give no memory_budget_gb with it"
+            )
+        if self.decode_memory_mb is not None and self.decode_memory_mb < _TORCHCODEC_MB:
+            raise ValueError(f"decoder=torchcodec needs decode_memory_mb of at least {_TORCHCODEC_MB}")
+        return self
 
     @field_validator("clips")
     @classmethod
@@ -228,100 +240,6 @@ class ServeConfig(FrontSettings, Config):
         if self.grpc_port == self.port:
             raise ValueError(f"--grpc-port and --port are both {self.port}: give two ports")
         return self
-
-
-class DataConfig(Config):
-    """Settings of `reelsift data make`.
-
-    Attributes:
-        out: local folder.
-        videos: how many.
-        seed: of all that is drawn by chance.
-        size_px: side of the square picture; even, as yuv420p needs.
-        fps: frames a second.
-        min_seconds: a video's least length.
-        max_seconds: a video's greatest length.
-        events: short scenes that interrupt a video's main scene.
-        event_frames: lengths of an event to draw from, in frames of twelve sampled uniformly. Each video draws
-            lengths that fit together, so that [1, 2, 3, 4, 6] with two events gives every length, but never two of 6.
-        val_fraction: share of the videos in the split "val"; if it is not given, no more than `test_fraction` leaves.
-        test_fraction: share of the videos in the split "test"; the rest is "train".
-        workers: processes; None for as many as there are cores, up to 8. The videos do not depend on it.
-    """
-
-    # Defaults are checked too: a default can clash with another setting that was given.
-    model_config = ConfigDict(validate_default=True)
-
-    out: str = Field(min_length=1)
-    videos: int = Field(default=20, ge=1, le=999_999)
-    seed: int = Field(default=0, ge=0, lt=1 << 63)
-    size_px: int = Field(default=128, ge=32, le=1024, multiple_of=2)
-    fps: int = Field(default=12, ge=1, le=120)
-    min_seconds: float = Field(default=6.0, gt=0, le=600)
-    max_seconds: float = Field(default=8.0, gt=0, le=600)
-    events: int = Field(default=2, ge=0, le=4)
-    event_frames: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(2, 3), min_length=1)
-    val_fraction: Fraction = _VAL_FRACTION
-    test_fraction: Fraction = 0.2
-    workers: int | None = Field(default=None, ge=1, le=256)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _leave_room_for_test(cls, values: Any) -> Any:
-        test = values.get("test_fraction") if isinstance(values, dict) else None
-        # Of what is out of range the field's own message tells.
-        if isinstance(test, int | float) and 1 - _VAL_FRACTION < test <= 1 and "val_fraction" not in values:
-            return values | {"val_fraction": 1 - test}
-        return values
-
-    @field_validator("min_seconds")
-    @classmethod
-    def _long_enough_to_cut(cls, value: float, info: ValidationInfo) -> float:
-        if value * info.data.get("fps", math.inf) < _MIN_FRAMES:
-            raise ValueError(f"min_seconds x fps must be at least {_MIN_FRAMES} frames")
-        return value
-
-    @field_validator("max_seconds")
-    @classmethod
-    def _not_below_least(cls, value: float, info: ValidationInfo) -> float:
-        if value < info.data.get("min_seconds", 0.0):
-            raise ValueError("must not be less than min_seconds")
-        return value
-
-    @field_validator("event_frames")
-    @classmethod
-    def _leaves_main_scene(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        events = info.data.get("events", 0)
-        if events and max(value) + (events - 1) * min(value) > _SAMPLED_FRAMES - max(2, events):
-            beside = f" beside {events - 1} of {min(value)}" if events > 1 else ""
-            raise ValueError(
-                f"an event of {max(value)}{beside} leaves too little of {_SAMPLED_FRAMES} for the main scene; "
-                "give shorter ones, or fewer events"
-            )
-        return value
-
-    @field_validator("test_fraction")
-    @classmethod
-    def _at_most_all(cls, value: float, info: ValidationInfo) -> float:
-        if value + info.data.get("val_fraction", 0.0) > 1:
-            raise ValueError("val_fraction + test_fraction must not exceed 1")
-        return value
-
-
-class SamplesConfig(Config):
-    """Settings of `reelsift data samples`.
-
-    Attributes:
-        out: local folder.
-        cache: folder for what was downloaded; None for the user's cache folder.
-        unclear: also take clips whose origin nobody states: for tests on one machine, never to be passed on.
-        download_timeout_s: for each call of the package manager.
-    """
-
-    out: str = Field(min_length=1)
-    cache: str | None = None
-    unclear: bool = False
-    download_timeout_s: Seconds = 60.0
 
 
 class DemoConfig(Config):

@@ -11,6 +11,8 @@ from pipeline.decode.records import Probe
 
 DECORD = "decord"
 PYAV = "pyav"
+TORCHCODEC = "torchcodec"
+AUTO = "auto"
 # decord hands out all wanted frames at once and at full size; twelve of 1920 x 1080 just fit.
 DECORD_BYTES = 80 << 20
 _CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
@@ -20,13 +22,19 @@ _LONG_GROUP = 48
 _SPARED_CODECS = ("h264", "hevc")
 
 
-def choose_decoder(probe: Probe, num_wanted: int) -> tuple[str, str]:
+def choose_decoder(probe: Probe, num_wanted: int, asked: str = AUTO) -> tuple[str, str]:
     """The decoder for a file, and why.
 
     Args:
         probe: what the file is.
         num_wanted: frames that will be asked for.
+        asked: `auto`, or the decoder that is wanted wherever it may be trusted.
     """
+    if asked == PYAV:
+        return PYAV, "asked for"
+    if asked == TORCHCODEC:
+        why = _against_torchcodec(probe)
+        return (PYAV, f"not torchcodec: {why}") if why else (TORCHCODEC, "asked for, every frame timed")
     against = _against_decord(probe)
     if against:
         return PYAV, against
@@ -51,6 +59,19 @@ def _against_decord(probe: Probe) -> str:
         (probe.num_video_streams > 1, "several video streams"),
         (probe.turn not in ROTATIONS, "a mirrored picture"),
         (_groups_are_long(probe), "key frames far apart: leaving out frames saves more than seeking"),
+    )
+    return next((why for holds, why in checks if holds), "")
+
+
+def _against_torchcodec(probe: Probe) -> str:
+    """The first reason not to use torchcodec; empty if there is none. Each frame's time is compared afterwards."""
+    checks = (
+        (probe.container not in _CONTAINERS, f"container {probe.container}"),
+        (probe.num_untimed > 0, f"{probe.num_untimed} frames without a time"),
+        (not probe.pts, "times that do not tell frames apart"),
+        (bool(probe.demux_error), probe.demux_error),
+        (probe.num_video_streams > 1, "several video streams"),
+        (probe.turn not in ROTATIONS, "a mirrored picture"),
     )
     return next((why for holds, why in checks if holds), "")
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from pipeline.decode.child import WORKER_COMMAND, Child, ChildDiedError, ChildSilentError, ChildTooBigError
-from pipeline.decode.choose import DECORD
+from pipeline.decode.choose import AUTO, PYAV
 from pipeline.decode.fair_clock import FairClock
 from pipeline.decode.records import ClipRange, DecodedClip, DecodedVideo, Job, TooManyClipsError
 from pipeline.sampling import check_rule
@@ -29,7 +29,7 @@ _FAILURES = (ChildSilentError, ChildDiedError, ChildTooBigError)
 class IsolatedDecoder:
     """A decoder that owns one child process, kept from file to file and replaced when it fails or grows.
 
-    A file that makes decord hang or crash is tried once more with PyAV, within the same time limit.
+    A file that makes another decoder hang or crash is tried once more with PyAV, within the same time limit.
 
     Any thread may call; calls run one after the other. Each open decoder holds one idle process of some 60 MB.
 
@@ -103,6 +103,7 @@ class IsolatedDecoder:
         interpolation: str,
         *,
         fast: bool = False,
+        decoder: str = AUTO,
         part: ClipRange | None = None,
     ) -> DecodedVideo:
         """Decode one local file.
@@ -114,6 +115,7 @@ class IsolatedDecoder:
             size: side of the square pictures.
             interpolation: 'bicubic' or 'bilinear'.
             fast: near key frames instead of the exact ones, and pictures that may drift a little.
+            decoder: as `choose_decoder` has it.
             part: the clips that are wanted; None for all.
 
         Raises:
@@ -131,6 +133,7 @@ class IsolatedDecoder:
             size=size,
             interpolation=interpolation,
             fast=fast,
+            decoder=decoder,
             max_answer_bytes=self._max_answer_bytes,
             clip_bytes=self._clip_bytes,
             memory_bytes=self._limits.memory_bytes,
@@ -155,13 +158,13 @@ class IsolatedDecoder:
             # No file makes its decoder do that: it was somebody, or the kernel for want of memory.
             was_killed = child.exit_code == -signal.SIGKILL
             bad = self._lost(child, error)
-            if clock.now() >= end or (exchange.accepted and not exchange.in_decord and not was_killed):
+            if clock.now() >= end or (exchange.accepted and not exchange.in_other and not was_killed):
                 raise bad from error
-            # Either it was not the file, or it was ending before it saw it, or PyAV may do what decord could not.
-            why = f"decord: {bad.reason}, {bad.detail}" if exchange.in_decord and not was_killed else ""
+            # Either it was not the file, or it was ending before it saw it, or PyAV may do what the other could not.
+            why = f"{exchange.decoder}: {bad.reason}, {bad.detail}" if exchange.in_other and not was_killed else ""
         child = self._ready_child()
         try:
-            return self._run(_Exchange(child, dataclasses.replace(job, avoid_decord=why), end, self._limits, clock))
+            return self._run(_Exchange(child, dataclasses.replace(job, avoid=why), end, self._limits, clock))
         except _FAILURES as error:
             raise self._lost(child, error) from error
 
@@ -234,7 +237,8 @@ class _Exchange:
         self._clock = clock
         clock.follow(child.pid)
         self.accepted = False
-        self.in_decord = False
+        self.decoder = PYAV
+        self.in_other = False
         self.rss_bytes = 0
         self._clips: list[DecodedClip] = []
         self._left_bytes = job.max_answer_bytes
@@ -262,9 +266,10 @@ class _Exchange:
                 if header["kind"] == "alive":
                     end = self._end = self._clock.now() + self._limits.wall_s
                 elif header["kind"] == "decoder":
-                    self.in_decord = header["decoder"] == DECORD
-                    # decord gets half of what is left, so that PyAV has a chance when it hangs.
-                    end = (self._end + self._clock.now()) / 2 if self.in_decord else self._end
+                    self.decoder = str(header["decoder"])
+                    self.in_other = self.decoder != PYAV
+                    # Another decoder gets half of what is left, so that PyAV has a chance when it hangs.
+                    end = (self._end + self._clock.now()) / 2 if self.in_other else self._end
                 elif header["kind"] == "clip":
                     end = self._end
                     self._take_clip(header, payload)
@@ -274,7 +279,7 @@ class _Exchange:
                 raise ChildDiedError(f"an answer that makes no sense ({type(error).__name__})") from error
 
     def _take_clip(self, header: dict[str, Any], payload: bytes) -> None:
-        self.in_decord = False
+        self.in_other = False
         self._left_bytes -= len(payload)
         frames_NHWC = np.frombuffer(payload, np.uint8).reshape(header["shape"])
         self._clips.append(

@@ -59,7 +59,8 @@ class Job:
     clip_bytes: int = 0  # what each clip counts against that limit beside its pictures
     memory_bytes: int = 0  # what the process may hold; 0 for no limit
     fast: bool = False  # near key frames instead of the exact ones, and pictures that may drift a little
-    avoid_decord: str = ""  # why not to use decord; "" to let the probe decide
+    decoder: str = "auto"  # or the one that is wanted wherever it may be trusted: "pyav", "torchcodec"
+    avoid: str = ""  # why to use none but PyAV; "" to let the probe decide
     first: int = 0  # of the clips that the rule gives, the first that is wanted
     last: int = 0  # the clip behind the last that is wanted; 0 for all of them
     edges: Sequence[float] | None = None  # where the wanted clips begin, and the last one ends, if the rule is slow
@@ -107,7 +108,7 @@ class Facts:
     height: int
     container: str
     codec: str
-    decoder: str  # "decord" or "pyav"
+    decoder: str  # "decord", "pyav" or "torchcodec"
     decoder_why: str
 
 

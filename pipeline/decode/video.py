@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.decode.choose import DECORD, PYAV, choose_decoder
-from pipeline.decode.decord_frames import DecordUnfitError, decord_pictures
+from pipeline.decode.choose import DECORD, PYAV, TORCHCODEC, choose_decoder
+from pipeline.decode.decord_frames import decord_pictures
 from pipeline.decode.picture import fit
 from pipeline.decode.probe import probe
 from pipeline.decode.progress import SILENT, Alive
 from pipeline.decode.pyav_frames import MAX_BROKEN_SHARE, pyav_pictures
 from pipeline.decode.records import DecodedClip, Facts, Job, Picture, Probe, TooManyClipsError
 from pipeline.decode.scenes import scene_starts
+from pipeline.decode.torchcodec_frames import torchcodec_pictures
+from pipeline.decode.unfit import DecoderUnfitError
 from pipeline.sampling import (
     clip_spans,
     count_clips,
@@ -34,6 +36,8 @@ from schemas.errors import BadVideoError
 
 # A day at fixed:1 has 86,400. A file of few frames can claim years, and each thousand clips cost objects of their own.
 MAX_CLIPS_A_FILE = 100_000
+# They decode all that is wanted at once, or refuse; PyAV then takes their place.
+_BY_OTHERS = {DECORD: decord_pictures, TORCHCODEC: torchcodec_pictures}
 # The last file that was probed for a part of it: the other parts are asked for one after the other.
 _probed: dict[tuple[object, ...], Probe] = {}
 
@@ -68,18 +72,18 @@ def decode_clips(
     _check_whole(seen)
     plans = _plan(seen, job, alive)
     wanted = [index for plan in plans for index in plan.indices]
-    avoid = job.avoid_decord or ("fast sampling" if job.fast else "") or ("a part of a file" if job.last else "")
-    decoder, why = (PYAV, avoid) if avoid else choose_decoder(seen, len(wanted))
+    avoid = job.avoid or ("fast sampling" if job.fast else "") or ("a part of a file" if job.last else "")
+    decoder, why = (PYAV, avoid) if avoid else choose_decoder(seen, len(wanted), job.decoder)
 
     def fitter(image: Any) -> np.ndarray:
         return fit(image, job.size, job.interpolation, (seen.width, seen.height))
 
     pictures: Iterable[Picture] = ()
-    if decoder == DECORD:
-        announce(DECORD)
+    if decoder != PYAV:
+        announce(decoder)
         try:
-            pictures = decord_pictures(job.path, seen, wanted, fitter)
-        except DecordUnfitError as error:
+            pictures = _BY_OTHERS[decoder](job.path, seen, wanted, fitter)
+        except DecoderUnfitError as error:
             decoder, why = PYAV, str(error)
     if decoder == PYAV:
         announce(PYAV)

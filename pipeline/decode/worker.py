@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipeline.decode.choose import TORCHCODEC
 from pipeline.decode.protocol import receive, send
 from pipeline.decode.records import DecodedClip, Facts, Job, TooManyClipsError
 from pipeline.decode.video import decode_clips
@@ -25,6 +26,8 @@ from schemas.errors import BadVideoError
 STDERR_BYTES = 1 << 20
 # Of its address space numpy and the decoders reserve 0.6 GB at rest; a mapped file counts too.
 _SPARE_ADDRESSES = 2 << 30
+# torch with CUDA's libraries maps more than all others together, and allocates some of it.
+_TORCH_ADDRESSES, _TORCH_DATA = 24 << 30, 1 << 30
 # The owner ends a child that holds too much, and knows why; this is for one that grows faster than it looks.
 _SPARE_DATA = 256 << 20
 
@@ -48,7 +51,7 @@ def serve(work: Callable[[dict[str, Any], BinaryIO], None]) -> None:
     while True:
         header, _ = receive(lambda count: _read_exactly(requests, count))
         send(answers, {"kind": "accepted"})
-        _limit_memory(header["memory_bytes"])
+        _limit_memory(header["memory_bytes"], torch=header.get("job", {}).get("decoder") == TORCHCODEC)
         work(header, answers)
 
 
@@ -98,9 +101,9 @@ def limit_cpu(cpu_s: float) -> None:
     _limit(resource.RLIMIT_CPU, math.ceil(time.process_time() + cpu_s))
 
 
-def _limit_memory(memory_bytes: int) -> None:
-    _limit(resource.RLIMIT_AS, memory_bytes + _SPARE_ADDRESSES)
-    _limit(resource.RLIMIT_DATA, memory_bytes + _SPARE_DATA)
+def _limit_memory(memory_bytes: int, *, torch: bool) -> None:
+    _limit(resource.RLIMIT_AS, memory_bytes + (_TORCH_ADDRESSES if torch else _SPARE_ADDRESSES))
+    _limit(resource.RLIMIT_DATA, memory_bytes + (_TORCH_DATA if torch else _SPARE_DATA))
 
 
 def _parts(job: Job, answers: BinaryIO, cpu_s: float) -> Iterator[DecodedClip | Facts]:

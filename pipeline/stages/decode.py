@@ -39,6 +39,7 @@ class DecodeSettings:
     task_bytes: int = 1 << 30  # decoded pictures and stored tokens of all sources of a task
     clip_bytes: int = 0  # stored tokens of a clip
     fast: bool = False
+    decoder: str = "auto"  # as the setting has it
     content_tables: str = ""  # tables in which files are known by their content; "" for none
     model_id: str = ""
 
@@ -190,6 +191,7 @@ class DecodeStage:
             size=settings.image_size,
             interpolation=settings.interpolation,
             fast=settings.fast,
+            decoder=settings.decoder,
             part=part.clips if part else None,
         )
         facts = ("duration_s", "fps", "width", "height", "container", "codec", "decoder", "decoder_why")

@@ -17,7 +17,7 @@ from pipeline.local_folder import open_folder
 from pipeline.storage import Store, explain
 from pipeline.synthetic.plan import VideoPlan, plan_videos
 from pipeline.synthetic.write_video import write_video
-from schemas.config import DataConfig
+from schemas.data_config import DataConfig
 from schemas.errors import ReelsiftError, StorageError, UsageError
 from schemas.results import Result
 

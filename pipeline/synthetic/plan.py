@@ -14,7 +14,7 @@ from pipeline.synthetic.hard_negatives import hard_negative
 from pipeline.synthetic.render import render_frame
 from pipeline.synthetic.scene import Scene, SceneKey, sample_scene
 from pipeline.synthetic.timeline import MAIN, Timeline, sample_timeline
-from schemas.config import DataConfig
+from schemas.data_config import DataConfig
 
 GIST, NEEDLE = "gist", "needle"
 _REDRAWS = 200

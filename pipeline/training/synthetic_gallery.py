@@ -7,7 +7,7 @@ from pipeline.synthetic.plan import plan_videos
 from pipeline.synthetic.render import render_frame
 from pipeline.synthetic.timeline import sampled_frames
 from pipeline.training.validation import Gallery
-from schemas.config import DataConfig
+from schemas.data_config import DataConfig
 
 
 def synthetic_gallery(seed: int, clips: int, size_px: int, num_frames: int) -> Gallery:

@@ -14,7 +14,7 @@ FIGURES = {"R@1", "R@5", "R@10", "R@50", "MdR", "MnR"}
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
     from pipeline.synthetic.dataset import make_dataset
-    from schemas.config import DataConfig
+    from schemas.data_config import DataConfig
 
     root = tmp_path_factory.mktemp("evaluate")
     data = root / "data"

@@ -7,7 +7,7 @@ from pipeline.sample_catalog import CATALOG, PYTHON_PACKAGE
 from pipeline.sample_clips import copy_samples
 from pipeline.synthetic.plan import plan_videos
 from pipeline.synthetic.write_video import write_video
-from schemas.config import DataConfig, SamplesConfig
+from schemas.data_config import DataConfig, SamplesConfig
 from schemas.errors import InputError, UsageError
 
 

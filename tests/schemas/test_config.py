@@ -1,7 +1,8 @@
 import pytest
 
-from schemas.config import DataConfig, ExtractConfig, ServeConfig
+from schemas.config import ExtractConfig, ServeConfig
 from schemas.config_file import parse_set, read_config_file
+from schemas.data_config import DataConfig
 from schemas.errors import ConfigError
 
 GOOD = {"input": ["videos"], "tables": "out"}
@@ -34,6 +35,9 @@ GOOD = {"input": ["videos"], "tables": "out"}
         (GOOD | {"decoders": 10**6}, "less than or equal to 1024"),
         (GOOD | {"decoders": True}, "'decoders' = True: must be a number"),
         (GOOD | {"decode_timeout_s": True}, "must be a number"),
+        (GOOD | {"decoder": "opencv"}, "'decoder' = 'opencv': .*'auto', 'pyav' or 'torchcodec'"),
+        (GOOD | {"decoder": "torchcodec", "memory_budget_gb": 4}, "give no memory_budget_gb"),
+        (GOOD | {"decoder": "torchcodec", "decode_memory_mb": 512}, "decode_memory_mb of at least 1536"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value_in_one_line(values, says):

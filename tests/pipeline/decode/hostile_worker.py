@@ -75,7 +75,7 @@ IN_DECORD = {"hang_in_decord": hang, "segfault_in_decord": segfault}
 def hostile_clips(job, announce, alive):
     deed = Path(job.path).stem
     BEFORE.get(deed, lambda: None)()
-    if deed in IN_DECORD and not job.avoid_decord:
+    if deed in IN_DECORD and not job.avoid:
         announce("decord")
         IN_DECORD[deed]()
     clips = real_clips(job, announce, alive)

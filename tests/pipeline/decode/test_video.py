@@ -124,7 +124,7 @@ def test_the_size_is_the_one_shown(make, name, shown):
 def test_both_decoders_give_the_same_picture(make, name):
     path = make(name, **FILES[name][1])
     (one,), _ = decode(path)
-    (other,), facts = decode(path, avoid_decord="to compare")
+    (other,), facts = decode(path, avoid="to compare")
     assert facts.decoder == "pyav"
     difference = np.abs(one.frames_NHWC.astype(int) - other.frames_NHWC)
     # Sub-sampled colour of 10 bits or odd sizes is spread by another filter, seen along hard edges of colour.
@@ -141,7 +141,7 @@ def test_fixed_clips_share_out_the_frames_by_time(make):
 def test_fixed_clips_are_the_same_with_pyav(make):
     path = make("long.mp4", **FILES["long.mp4"][1])
     one, _ = decode(path, rule="fixed:2")
-    other, _ = decode(path, rule="fixed:2", avoid_decord="to compare")
+    other, _ = decode(path, rule="fixed:2", avoid="to compare")
     assert [numbers(clip) for clip in one] == [numbers(clip) for clip in other]
 
 
@@ -209,7 +209,7 @@ def test_a_lost_frame_is_left_out_and_no_neighbour_stands_for_it(tmp_path):
 def test_pyav_refuses_a_change_of_size(make, tmp_path):
     first, second = make("a.webm", codec="libvpx"), make("b.webm", codec="libvpx", size=(80, 60))
     path = join(first, second, tmp_path / "both.webm", 2.4)
-    assert refusal(path, avoid_decord="to see") == ("size_change", "pictures of 160 x 120 become 80 x 60")
+    assert refusal(path, avoid="to see") == ("size_change", "pictures of 160 x 120 become 80 x 60")
 
 
 def test_decord_scales_a_change_of_size_and_keeps_the_frames(make, tmp_path):

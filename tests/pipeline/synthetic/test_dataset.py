@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.synthetic.dataset import make_dataset
-from schemas.config import DataConfig
+from schemas.data_config import DataConfig
 from schemas.errors import StorageError, UsageError
 
 SMALL = {"size_px": 32, "min_seconds": 4.0, "max_seconds": 4.5}

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.synthetic.plan import plan_videos, split_of
 from pipeline.synthetic.timeline import sampled_frames
-from schemas.config import DataConfig
+from schemas.data_config import DataConfig
 from schemas.errors import ConfigError
 
 

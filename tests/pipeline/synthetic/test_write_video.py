@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.synthetic.plan import plan_videos
 from pipeline.synthetic.write_video import write_video
-from schemas.config import DataConfig
+from schemas.data_config import DataConfig
 from schemas.errors import StorageError
 
 

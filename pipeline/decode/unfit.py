@@ -1,0 +1,47 @@
+"""Why a decoder other than PyAV is not trusted with a file: it fails, or FFmpeg inside it complains of damage.
+
+Such decoders conceal damage: a broken packet becomes a copy of an older picture. But their FFmpeg then complains on
+stderr, and is silent on sound files; so any complaint counts as a failure. Complaints are seen where stderr is a file,
+as in a worker; elsewhere damage passes.
+"""
+
+import os
+import stat
+
+_STDERR = 2
+_SHOWN_CHARS = 160
+
+
+class DecoderUnfitError(Exception):
+    """A decoder fails on a file, or sees another video in it than the packets tell; use PyAV."""
+
+
+def stderr_size() -> int:
+    """Bytes written to stderr so far; 0 where it is no file and this cannot be known."""
+    info = os.fstat(_STDERR)
+    return info.st_size if stat.S_ISREG(info.st_mode) else 0
+
+
+def check_silent(decoder: str, offset: int) -> None:
+    """Make sure that nothing was written to stderr since it held `offset` bytes.
+
+    Raises:
+        DecoderUnfitError: something was; its first line.
+    """
+    if stderr_size() > offset:
+        raise DecoderUnfitError(f"{decoder} complains: {_first_line_after(offset)}")
+
+
+def failed(decoder: str, says: str) -> DecoderUnfitError:
+    """The error for what a library says, of which only the first line is for people."""
+    first_line = (says.strip().splitlines() or [""])[0]  # a native stack follows
+    return DecoderUnfitError(f"{decoder} fails: {first_line[:_SHOWN_CHARS]}")
+
+
+def _first_line_after(offset: int) -> str:
+    try:
+        text = os.pread(_STDERR, 400, offset).decode(errors="replace")
+    except OSError:
+        return "of what cannot be read"  # a file opened for writing only
+    line = (text.strip().splitlines() or [""])[0]
+    return line.split("] ", 1)[-1][:_SHOWN_CHARS]  # without the "[h264 @ 0x55...] " in front
