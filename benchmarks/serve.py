@@ -27,7 +27,8 @@ from benchmarks.serve_faults import wait_ready
 from benchmarks.serve_latency import latency
 from benchmarks.serve_phases import find_saturation, hold, outage, overload
 from benchmarks.serve_world import World, expected_of, make_index, queries_of
-from pipeline.index.versions import publish, read_manifest
+from pipeline.index.switch import publish
+from pipeline.index.versions import read_manifest
 from pipeline.storage import Store
 from tests.e2e.serving import running_service
 from tests.servers import milvus

@@ -10,7 +10,8 @@ from typing import Any, Final
 from benchmarks.open_loop import Expected, Load, Summary
 from models.registry import load_model
 from pipeline.index.build import build_index
-from pipeline.index.versions import publish, read_manifest
+from pipeline.index.switch import publish
+from pipeline.index.versions import read_manifest
 from pipeline.search import Searcher
 from pipeline.storage import Store
 from schemas.index_config import IndexConfig

@@ -9,7 +9,8 @@ from jobs.index_changes import change_parsers, delete, update
 from jobs.index_estimate import estimate_parser, run_estimate
 from jobs.index_lines import gc_lines, version_line
 from pipeline.index.presence import pointer_trouble, require_index
-from pipeline.index.versions import list_versions, rollback
+from pipeline.index.switch import rollback
+from pipeline.index.versions import list_versions
 from pipeline.storage import Store
 from schemas.codecs import CODECS
 from schemas.errors import UsageError

@@ -95,12 +95,8 @@ def write_video(  # noqa: PLR0913  (one argument a trait of the file)
     with scheduling_kept(), av.open(str(path), "w", options=options) as file:
         stream = file.add_stream(codec, rate=fps, options=FAST.get(codec, {}) | (codec_options or {}))
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
-        stream.codec_context.gop_size = gop
-        stream.codec_context.thread_count = 1
         base = Fraction(1, 90000 if times else fps)
-        stream.codec_context.time_base = base
-        if aspect is not None:
-            stream.codec_context.sample_aspect_ratio = aspect
+        set_up(stream.codec_context, gop, base, aspect)
         if rotate or mirror:
             stream.set_display_rotation(rotate, hflip=mirror)
         sound = file.add_stream("aac" if path.suffix == ".mp4" else "libopus", rate=48000) if audio_s else None
@@ -115,6 +111,15 @@ def write_video(  # noqa: PLR0913  (one argument a trait of the file)
         if sound is not None:
             mux_silence(file, sound, audio_s)
     return path
+
+
+def set_up(encoder: av.VideoCodecContext, gop: int, base: Fraction, aspect: Fraction | None) -> None:
+    """Key frames, unit of time and shape of the pixels; one thread, so that files repeat."""
+    encoder.gop_size = gop
+    encoder.thread_count = 1
+    encoder.time_base = base
+    if aspect is not None:
+        encoder.sample_aspect_ratio = aspect
 
 
 @contextmanager

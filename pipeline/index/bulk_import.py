@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.index.collection_changes import check_finite
 from pipeline.index.row_sinks import Doing, Rows
 from pipeline.index.server_imports import ImportState, ServerImports
-from pipeline.index.vector_store import check_finite
 from pipeline.storage import Store, explain, is_remote
 from schemas.errors import StorageError, UsageError, VectorStoreError
 from schemas.manifest import LITE

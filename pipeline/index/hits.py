@@ -1,6 +1,8 @@
 """What the two searches of stage 1 find."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -23,3 +25,12 @@ class FrameHit:
 
     clip_id: str
     frame_score: float
+
+
+# What a row of a collection of clips gives to a `CoarseHit`.
+CLIP_COLUMNS = [field.name for field in fields(CoarseHit) if field.name != "coarse_score"]
+
+
+def coarse_hit(row: Mapping[str, Any], score: float) -> CoarseHit:
+    """A row with at least `CLIP_COLUMNS`, and its score."""
+    return CoarseHit(**{name: row[name] for name in CLIP_COLUMNS}, coarse_score=float(score))

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from pipeline.index.codecs.names import codec_of
+from pipeline.index.collection_changes import check_finite
 from pipeline.index.fine_writer import to_records
 from pipeline.index.milvus_rows import clip_rows, frame_rows
-from pipeline.index.vector_store import check_finite
 from pipeline.storage import Store
 from pipeline.tables import iter_task_clips
 from schemas.errors import IndexCorruptError, StorageError

@@ -6,7 +6,8 @@ from functools import partial
 
 from pipeline.index.canaries import answers_to_texts, answers_to_vectors, compared, own_vectors, read_texts
 from pipeline.index.evaluation_note import check_evaluation, note_of, read_report, write_evaluation
-from pipeline.index.versions import live_version, newest_version, publish, read_evaluation, read_manifest
+from pipeline.index.switch import publish
+from pipeline.index.versions import live_version, newest_version, read_evaluation, read_manifest
 from pipeline.storage import Store
 from schemas.errors import CheckFailedError, IndexCorruptError, IndexMissingError, ReelsiftError
 from schemas.index_config import PublishConfig

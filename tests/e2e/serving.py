@@ -14,7 +14,7 @@ import psutil
 
 from models.registry import load_model
 from pipeline.index.build import build_index
-from pipeline.index.versions import publish
+from pipeline.index.switch import publish
 from pipeline.storage import Store
 from schemas.index_config import IndexConfig
 from tests.e2e.cli import ROOT, command

@@ -5,7 +5,7 @@ import pytest
 from jobs import retry as job
 from jobs.cli import run_command
 from pipeline.storage import Store
-from tests.jobs.wrong_use import check_one_line
+from tests.jobs.wrong_use import one_line_of
 from tests.tables_damage import quarantine, tasks
 from tests.tables_factory import make_tables
 
@@ -44,4 +44,6 @@ def test_nothing_to_retry_is_said_and_is_no_failure(tables, capsys):
 )
 def test_what_a_user_does_wrong_is_one_line_with_its_exit_code(argv, code, says, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    check_one_line(job.main, argv, code, says, capsys, tmp_path)
+    found, line = one_line_of(job.main, argv, capsys, tmp_path)
+    assert found == code
+    assert says in line

@@ -8,7 +8,7 @@ import pytest
 from jobs import verify as job
 from jobs.cli import run_command
 from pipeline.storage import Store
-from tests.jobs.wrong_use import check_one_line
+from tests.jobs.wrong_use import one_line_of
 from tests.tables_damage import tasks
 from tests.tables_factory import make_tables
 
@@ -60,7 +60,9 @@ def test_progress_goes_to_stderr(tables, capsys, monkeypatch):
 )
 def test_what_a_user_does_wrong_is_one_line_with_its_exit_code(argv, code, says, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    check_one_line(job.main, argv, code, says, capsys, tmp_path)
+    found, line = one_line_of(job.main, argv, capsys, tmp_path)
+    assert found == code
+    assert says in line
 
 
 def test_accounts_wait_for_neither_torch_nor_ray(tables):

@@ -5,9 +5,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.index.frames_choice import choose_frames
+from pipeline.index.switch import publish
 from pipeline.index.unfinished import MARKER
 from pipeline.index.vector_store import VectorStore
-from pipeline.index.versions import list_versions, publish, read_manifest, version_store
+from pipeline.index.versions import list_versions, read_manifest, version_store
 from pipeline.storage import Store
 from schemas.errors import IndexCorruptError
 from schemas.tables import CLIPS_DIR, clips_schema

@@ -12,8 +12,8 @@ import pytest
 from pipeline.index.build import build_index
 from pipeline.index.bulk_import import BulkImport
 from pipeline.index.server_imports import ImportState
+from pipeline.index.switch import publish
 from pipeline.index.unfinished import mark
-from pipeline.index.versions import publish
 from pipeline.storage import Store
 from pipeline.verify.run import verify
 from schemas.config import VerifyConfig

@@ -18,10 +18,11 @@ from pipeline.index.build import build_index
 from pipeline.index.delete import delete_videos
 from pipeline.index.garbage import collect_garbage
 from pipeline.index.intent import read_intent
+from pipeline.index.switch import publish
 from pipeline.index.update import update_index
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.version_rows import VersionRows
-from pipeline.index.versions import list_versions, live_manifest, open_fine, publish, read_manifest, version_store
+from pipeline.index.versions import list_versions, live_manifest, open_fine, read_manifest, version_store
 from pipeline.ranking import EncodedQuery, ranked
 from pipeline.storage import Store
 from pipeline.tables import iter_clips, read_plan, read_videos, require_info, write_parquet

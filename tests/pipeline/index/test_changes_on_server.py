@@ -10,9 +10,10 @@ from pipeline.both_stages import Stages
 from pipeline.index.build import build_index
 from pipeline.index.delete import delete_videos
 from pipeline.index.intent import read_intent
+from pipeline.index.switch import publish
 from pipeline.index.update import update_index
 from pipeline.index.vector_store import VectorStore
-from pipeline.index.versions import live_manifest, open_fine, publish, version_store
+from pipeline.index.versions import live_manifest, open_fine, version_store
 from pipeline.ranking import EncodedQuery
 from pipeline.storage import Store
 from pipeline.verify.run import verify

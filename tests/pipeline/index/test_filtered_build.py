@@ -4,8 +4,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline.index.field_values import check_videos, field_values
+from pipeline.index.switch import publish
 from pipeline.index.update import update_index
-from pipeline.index.versions import publish, read_manifest
+from pipeline.index.versions import read_manifest
 from pipeline.search import Searcher
 from pipeline.storage import Store
 from schemas.errors import ConfigError, StorageError, UsageError

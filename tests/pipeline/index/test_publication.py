@@ -5,8 +5,9 @@ import json
 import pytest
 
 from pipeline.index.publication import _why_no_sample, publish_checked
+from pipeline.index.switch import publish
 from pipeline.index.vector_store import VectorStore
-from pipeline.index.versions import list_versions, live_version, publish, read_manifest
+from pipeline.index.versions import list_versions, live_version, read_manifest
 from schemas.errors import CheckFailedError, IndexCorruptError, InputError, ModelMismatchError
 from schemas.index_config import PublishConfig
 from schemas.manifest import VersionManifest

@@ -13,6 +13,7 @@ from pipeline.index.build import build_index
 from pipeline.index.build_lock import LEASE, only_build
 from pipeline.index.fine_store import FineStore
 from pipeline.index.garbage import collect_garbage
+from pipeline.index.switch import publish, rollback
 from pipeline.index.unfinished import MARKER
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import (
@@ -20,9 +21,7 @@ from pipeline.index.versions import (
     live_manifest,
     live_version,
     next_version,
-    publish,
     read_manifest,
-    rollback,
     version_store,
 )
 from pipeline.storage import Store

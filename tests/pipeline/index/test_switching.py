@@ -10,7 +10,8 @@ import pytest
 from models.registry import load_model
 from pipeline.index.build import build_index
 from pipeline.index.garbage import collect_garbage
-from pipeline.index.versions import live_manifest, publish, rollback
+from pipeline.index.switch import publish, rollback
+from pipeline.index.versions import live_manifest
 from pipeline.query_encoding import encode_query
 from pipeline.search import Searcher
 from pipeline.serving.messages import Encoded

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.index.build_lock import only_build
+from pipeline.index.switch import publish
 from pipeline.index.unfinished import MARKER, mark
 from pipeline.index.vector_store import VectorStore
-from pipeline.index.versions import live_version, publish, version_numbers, version_store
+from pipeline.index.versions import live_version, version_numbers, version_store
 from pipeline.storage import Store
 from schemas.errors import StorageError
 from tests.pipeline.index.built import both, collections, folders, opened

@@ -309,7 +309,7 @@ class TestBusyServer:
     @pytest.fixture
     def waits(self, monkeypatch):
         found = []
-        monkeypatch.setattr("pipeline.index.vector_store.time.sleep", found.append)
+        monkeypatch.setattr("pipeline.index.collection_changes.time.sleep", found.append)
         return found
 
     def test_a_busy_server_is_asked_again_after_longer_and_longer_and_what_it_may_have_taken_is_replaced(self, waits):

@@ -3,16 +3,9 @@ import os
 import pytest
 
 from pipeline.index.build_lock import only_build, only_switch
+from pipeline.index.switch import publish, rollback
 from pipeline.index.vector_store import VectorStore
-from pipeline.index.versions import (
-    list_versions,
-    live_manifest,
-    live_version,
-    publish,
-    read_manifest,
-    rollback,
-    version_store,
-)
+from pipeline.index.versions import list_versions, live_manifest, live_version, read_manifest, version_store
 from pipeline.storage import Store
 from schemas.errors import IndexCorruptError, IndexMissingError, StorageError
 from schemas.manifest import LivePointer

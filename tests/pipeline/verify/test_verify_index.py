@@ -7,8 +7,9 @@ import pytest
 
 from models.registry import load_model
 from pipeline.index.build import build_index
+from pipeline.index.switch import publish
 from pipeline.index.vector_store import VectorStore
-from pipeline.index.versions import publish, read_manifest
+from pipeline.index.versions import read_manifest
 from pipeline.storage import Store
 from pipeline.verify.run import verify
 from schemas.config import VerifyConfig

@@ -52,6 +52,7 @@ def client():
     return TestClient(APP, headers=KEY, raise_server_exceptions=False)
 
 
+JSON = {"content-type": "application/json"}
 QUERIES = [
     *("", " ", "\x00", "\ufeff", "\u202e abc", "a\u0301" * 900, "日本語", "🎬" * 2000, "🎬" * 2001, "a" * 2001),
     *("'; DROP TABLE clips; --", '" or 1 == 1 or "', "{{7*7}}", "${jndi:ldap://x}", "<script>alert(1)</script>"),
@@ -74,8 +75,7 @@ FILTERS = [
 
 
 def answered(answer):
-    """That an answer is one that was meant."""
-    assert answer.status_code < 500, answer.text
+    """The status of an answer, which is one that was meant, whichever it is."""
     assert "Traceback" not in answer.text
     assert "root:" not in answer.text
     if answer.status_code >= 400:
@@ -83,12 +83,13 @@ def answered(answer):
         assert error.code
         assert "\n" not in error.message
         assert len(error.message) < 400
+    return answer.status_code
 
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_any_text_is_answered(client, query):
-    answered(client.post("/v1/search", json={"query": query}))
-    answered(client.post("/v1/search:batch", json={"queries": ["a", query]}))
+    assert answered(client.post("/v1/search", json={"query": query})) < 500
+    assert answered(client.post("/v1/search:batch", json={"queries": ["a", query]})) < 500
 
 
 @pytest.mark.parametrize(
@@ -97,23 +98,23 @@ def test_any_text_is_answered(client, query):
 def test_any_value_of_any_field_is_answered(client, name):
     for value in VALUES:
         body = json.dumps({"query": "a", name: value})
-        answered(client.post("/v1/search", content=body, headers={"content-type": "application/json"}))
+        assert answered(client.post("/v1/search", content=body, headers=JSON)) < 500
         body = json.dumps({"queries": ["a"], name: value})
-        answered(client.post("/v1/search:batch", content=body, headers={"content-type": "application/json"}))
+        assert answered(client.post("/v1/search:batch", content=body, headers=JSON)) < 500
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "0x10", "1_000", "٣", "9" * 5000])
 def test_numbers_that_are_none_are_answered(client, number):
     for name in ("k", "recall_k", "deadline_ms", "query"):
         body = f'{{"query": "a", "{name}": {number}}}'
-        answered(client.post("/v1/search", content=body, headers={"content-type": "application/json"}))
-    answered(client.get(f"/v1/similar/c1?k={number}"))
-    answered(client.get(f"/media/c1?expires={number}&signature=x"))
+        assert answered(client.post("/v1/search", content=body, headers=JSON)) < 500
+    assert answered(client.get(f"/v1/similar/c1?k={number}")) < 500
+    assert answered(client.get(f"/media/c1?expires={number}&signature=x")) < 500
 
 
 @pytest.mark.parametrize("narrowed", FILTERS)
 def test_any_filter_is_answered(client, narrowed):
-    answered(client.post("/v1/search", json={"query": "a", "filter": narrowed}))
+    assert answered(client.post("/v1/search", json={"query": "a", "filter": narrowed})) < 500
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_any_filter_is_answered(client, narrowed):
 def test_any_name_of_a_clip_is_answered_and_no_file_is_served(client, name):
     for path in ("/v1/clips/", "/v1/similar/", "/media/", "/thumbnails/", "/page/", "/"):
         answer = client.get(path + name + ("" if "?" in name else "?expires=99999999999&signature=AAAA&t=1.000"))
-        answered(answer)
+        assert answered(answer) < 500
         assert "x-injected" not in answer.headers
 
 
@@ -160,5 +161,5 @@ def test_any_method_on_any_path_is_answered(client, method):
     ],
 )
 def test_any_header_is_answered(client, headers):
-    answered(client.post("/v1/search", content=b'{"query": "a"}', headers=headers))
-    answered(client.get("/media/c1?expires=99999999999&signature=AAAA", headers=headers))
+    assert answered(client.post("/v1/search", content=b'{"query": "a"}', headers=headers)) < 500
+    assert answered(client.get("/media/c1?expires=99999999999&signature=AAAA", headers=headers)) < 500
