@@ -14,12 +14,10 @@ from pipeline.index import garbage, unfinished
 from pipeline.index.build import build_index
 from pipeline.index.build_lock import only_build, only_switch
 from pipeline.index.garbage import collect_garbage
-from pipeline.index.switch import publish, rollback
+from pipeline.index.switch import _check_collections, _check_shards, publish, rollback
 from pipeline.index.unfinished import MARKER, mark
 from pipeline.index.vector_store import VectorStore
 from pipeline.index.versions import (
-    _check_collections,
-    _check_shards,
     list_versions,
     live_pointer,
     next_version,
