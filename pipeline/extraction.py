@@ -255,8 +255,10 @@ def _wire(rows: list[dict[str, str]], run: _Run, pools: Pools) -> ray.data.Datas
 
 
 def _pool(size: int, tasks: int) -> ray.data.ActorPoolStrategy:
-    # An actor takes seconds to start: where there is work for all of them, they start together.
-    return ray.data.ActorPoolStrategy(min_size=1, max_size=size, initial_size=min(size, 1 + tasks // _TASKS_AN_ACTOR))
+    # An actor takes seconds to start: where there is work for all of them, they start together, and stay. Else Ray Data
+    # ends encoders that wait for the first decoded clips, and starts them again.
+    first = min(size, 1 + tasks // _TASKS_AN_ACTOR)
+    return ray.data.ActorPoolStrategy(min_size=first, max_size=size, initial_size=first)
 
 
 def _decoding(run: _Run) -> DecodeSettings:
