@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 _LOG_EVERY_S = 10.0
 _SAMPLE_EVERY_S = 0.5
 # Reading a process's proportional size walks its pages: of a core, this share at most goes into that.
-_SAMPLE_SHARE = 0.03
+_SAMPLE_SHARE = 0.01
 
 
 def eta_s(done: int, total: int, elapsed_s: float) -> float | None:
@@ -93,7 +93,9 @@ def resident_bytes(process: psutil.Process) -> int:
 
 
 class PeakMemory:
-    """Peak of the summed memory of this process and all its descendants, sampled up to twice a second.
+    """Peak of the summed memory of this process and all its descendants.
+
+    It is sampled twice a second, and less often where many processes hold much, since reading it takes time.
 
     With a cluster elsewhere the workers are not descendants, and the figure is the driver's alone.
     """
@@ -118,11 +120,11 @@ class PeakMemory:
     def _watch(self) -> None:
         me = psutil.Process()
         while True:
+            start = time.thread_time()
             try:
                 family = [me, *me.children(recursive=True)]
             except psutil.Error:
                 family = [me]
-            start = time.thread_time()
             self.peak_bytes = max(self.peak_bytes, sum(resident_bytes(process) for process in family))
             cost_s = time.thread_time() - start
             if self._stop.wait(max(_SAMPLE_EVERY_S, cost_s / _SAMPLE_SHARE)):
