@@ -1,5 +1,9 @@
 """Deployment of the text tower."""
 
+from pipeline.serving.replicas.gentle_imports import import_gently
+
+import_gently("pipeline.query_encoding")
+
 import asyncio
 import contextlib
 from typing import Any

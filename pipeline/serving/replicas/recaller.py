@@ -4,6 +4,10 @@ Milvus Lite, which runs in Python inside the process that opened it first, stays
 HTTP in this way.
 """
 
+from pipeline.serving.replicas.gentle_imports import import_gently
+
+import_gently("pipeline.recall_batch")
+
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod

@@ -1,5 +1,9 @@
 """Deployment of one part of the fine tokens: it reads and scores those candidates whose records it has."""
 
+from pipeline.serving.replicas.gentle_imports import import_gently
+
+import_gently("pipeline.rerank_batch", "pipeline.explain")
+
 import asyncio
 import contextlib
 from collections.abc import Callable

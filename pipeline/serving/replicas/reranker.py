@@ -4,6 +4,10 @@ They share a process because the candidates of the one are the input of the othe
 more than the work.
 """
 
+from pipeline.serving.replicas.gentle_imports import import_gently
+
+import_gently("pipeline.both_stages", "pipeline.explain")
+
 from dataclasses import dataclass
 
 import torch
