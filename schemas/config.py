@@ -232,8 +232,9 @@ class ServeConfig(FrontSettings, Config):
     batch_wait_ms: float = Field(default=0.0, ge=0, le=60_000)
     cpus_per_replica: float = Field(default=0.1, gt=0, le=1024)
     request_timeout_s: Seconds = 30.0
-    # A search that is expected to take longer, because of those under way, is refused with 429.
-    max_wait_ms: float = Field(default=1000.0, gt=0, le=1000 * MAX_SECONDS)
+    # A search that is expected to take longer, because of those under way, is refused with 429. So much bridges the
+    # time in which a replica takes the place of a dead one.
+    max_wait_ms: float = Field(default=2000.0, gt=0, le=1000 * MAX_SECONDS)
 
     @model_validator(mode="after")
     def _two_ports(self) -> Self:
