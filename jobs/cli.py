@@ -10,11 +10,12 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
+from pipeline.termination import raise_on_sigterm
 from schemas.config_file import parse_set, read_config_file
-from schemas.errors import ReelsiftError, UsageError
+from schemas.errors import ReelsiftError, TerminatedError, UsageError
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_TOO_MANY_BAD = 0, 1, 2, 3
-_INTERRUPTED = 130
+_INTERRUPTED, _TERMINATED = 130, 143
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -61,6 +62,7 @@ def run_command(command: Callable[[Sequence[str]], int], argv: Sequence[str] | N
     """
     if sys.stdout is None:  # the shell closed it: `>&-`
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (for the rest of the process)
+    raise_on_sigterm()
     try:
         code = command(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -79,6 +81,9 @@ def run_command(command: Callable[[Sequence[str]], int], argv: Sequence[str] | N
     except ReelsiftError as error:
         print(f"reelsift: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return error.exit_code
+    except TerminatedError:
+        print("reelsift: ended by SIGTERM; run the same command again to go on", file=sys.stderr, flush=True)
+        return _TERMINATED
     except KeyboardInterrupt:
         print("reelsift: interrupted; run the same command again to go on", file=sys.stderr, flush=True)
         return _INTERRUPTED

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import ray
 
+from pipeline.termination import raise_on_sigterm
 from schemas.errors import ReelsiftError
 
 # ray.init replaces 127.0.0.1 by the machine's outer address; another loopback address stays.
@@ -74,6 +75,7 @@ def connect(*, object_store_bytes: int = _LOCAL_STORE_BYTES) -> Resources:
         what = f"the Ray cluster at RAY_ADDRESS={address}" if address else "Ray on this machine"
         logs = "" if address else f" (its logs: {local['_temp_dir'] or '/tmp/ray'}/session_latest/logs)"
         raise ReelsiftError(f"cannot reach or start {what}: {str(error).splitlines()[0][:200]}{logs}") from error
+    raise_on_sigterm()
     total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return Resources(cpus=float(total.get("CPU", 0)), gpus=float(total.get("GPU", 0)))
 

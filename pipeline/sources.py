@@ -192,6 +192,16 @@ def _stat_source(uri: str, metadata: dict[str, Any]) -> Source:
         return Source(uri, -1, MISSING_ETAG, filter_reason(uri), metadata)
 
 
+def _json_lines(location: str, text: str) -> Iterator[dict[str, Any]]:
+    # JSON in UTF-8 may hold other separators of lines than \n as plain characters.
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(f"manifest {location}, line {number}: it is no JSON ({error.msg})") from None
+
+
 def _manifest_rows(location: str) -> list[dict[str, Any]]:
     data = read_input(location)
     try:
@@ -200,7 +210,7 @@ def _manifest_rows(location: str) -> list[dict[str, Any]]:
         elif location.lower().endswith(".csv"):
             rows = [dict(row) for row in csv.DictReader(io.StringIO(data.decode("utf-8-sig")))]
         else:
-            rows = [json.loads(line) for line in data.decode("utf-8").splitlines() if line.strip()]
+            rows = list(_json_lines(location, data.decode("utf-8")))
     except (pa.ArrowInvalid, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
         raise InputError(f"manifest {location} cannot be parsed: {explain(error)}") from None
     if not all(isinstance(row, dict) for row in rows):

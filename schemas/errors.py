@@ -82,3 +82,7 @@ class BadVideoError(ReelsiftError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class TerminatedError(KeyboardInterrupt):
+    """The process was told to end by SIGTERM; as Ctrl-C, it is no error that a part of the work may catch."""

@@ -105,9 +105,10 @@ def _try_decode(packet: Any) -> Any:
 
 
 def _note_end(scan: _Scan, packet: Any, ours: bool) -> None:
-    if packet.pts is None:
+    stamp = packet.dts if packet.pts is None else packet.pts
+    if stamp is None:
         return
-    end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+    end_s = float((stamp + (packet.duration or 0)) * packet.time_base)
     scan.all_end_s = max(scan.all_end_s, end_s)
     if ours:
         scan.end_s = max(scan.end_s, end_s)
@@ -228,11 +229,13 @@ def _mean_rate(times_s: Sequence[float], stream: Any) -> float:
 def _expected(container: Any, stream: Any, scan: _Scan) -> int:
     """Frames that the file should hold by its own header; a cut download holds fewer.
 
-    The count in an mp4's index is no use here, since an edit list hides frames on purpose: length is compared
-    with length. A matroska file states one length for all its streams, and a hole in it leaves the length as it was.
+    The count in an mp4's index is no use here, since an edit list hides frames on purpose: length is compared with
+    length. The count of an AVI file includes frames that were dropped, as do its times. A matroska file states one
+    length for all its streams, and a hole in it leaves the length as it was.
     """
     if container.format.name == "avi":
-        return max(scan.num_packets, int(stream.frames))
+        reached = scan.end_s / float(stream.time_base)
+        return round(scan.num_packets * max(1.0, stream.frames / reached)) if reached > 0 else int(stream.frames)
     if container.format.name.startswith("matroska") and scan.gap_bytes:
         # After a hole the demuxer finds the next cluster without a word.
         return round(scan.num_packets * (1 + scan.gap_bytes / scan.packet_bytes))

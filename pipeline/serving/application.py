@@ -27,6 +27,7 @@ from schemas.config import ServeConfig
 from schemas.errors import ConfigError, PortTakenError, ReelsiftError
 
 APP_NAME = "reelsift"
+_INGRESS = "Ingress"
 # Arguments between deployments stay far below the size from which Ray puts them into its store.
 _OBJECT_STORE_BYTES = 128 << 20
 # A little more than requests under way get in an ingress that ends.
@@ -60,7 +61,7 @@ def build(config: ServeConfig, front: Front | None = None) -> Application:
     media = _deployed(Media, "Media", config, 1).bind() if front.links else None
     encoder = _deployed(TextEncoder, "TextEncoder", config, config.encoder_replicas, config.max_batch)
     # It listens where this process was started, and there its port was proven to be free.
-    ingress = _deployed(Ingress, "Ingress", config, config.ingress_replicas, 0, _here())
+    ingress = _deployed(Ingress, _INGRESS, config, config.ingress_replicas, 0, _here())
     before = (config, front, media, encoder.bind(config.index, config.max_batch, config.batch_wait_ms / 1000))
     replicas, parts = config.reranker_replicas, config.rerank_shards
     if parts == 1:
@@ -180,10 +181,21 @@ def deploy(config: ServeConfig, application: Application | None = None, *, proxi
         raise ReelsiftError(f"Ray Serve does not start: {str(error).splitlines()[0][:200]}") from error
 
 
+def _drain() -> None:
+    """Let searches under way end, while all that they need is still there."""
+    states = serve.status().applications[APP_NAME].deployments[_INGRESS].replica_states
+    if any(state.value == "RUNNING" and count for state, count in states.items()):
+        ingress = serve.get_deployment_handle(_INGRESS, APP_NAME)
+        ingress.drain.remote().result(timeout_s=_GRACE_S)
+        ingress.broadcast("drain").results(timeout_s=_GRACE_S)
+
+
 def _end() -> None:
     children = psutil.Process().children(recursive=True)
     with contextlib.suppress(Exception):
-        # Searches under way end first. Serve itself is left alone: on a shared cluster it is not ours, and on one of
+        _drain()
+    with contextlib.suppress(Exception):
+        # Serve itself is left alone: on a shared cluster it is not ours, and on one of
         # our own it goes with the cluster.
         serve.delete(APP_NAME)
     cluster.disconnect()

@@ -55,6 +55,10 @@ class Ingress:
             await listener.start()
 
     async def __del__(self) -> None:
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Take no more requests, and return when those under way are answered, or their time is over."""
         await asyncio.gather(*(listener.stop() for listener in self._listeners))
 
     def check_health(self) -> None:

@@ -10,7 +10,7 @@ from pipeline.verify.report import Findings
 from pipeline.verify.task import PlannedTask, check_task
 from schemas.config import VerifyConfig
 from schemas.results import VerifyReport
-from schemas.tables import VIDEOS_DIR, TablesInfo
+from schemas.tables import PLAN_DIR, VIDEOS_DIR, TablesInfo
 
 # tasks checked, tasks in all
 Progress = Callable[[int, int], None]
@@ -32,6 +32,11 @@ def verify(config: VerifyConfig, progress: Progress = lambda done, total: None) 
     tasks = check_plan(store, found)
     if tasks is not None:
         committed = committed_tasks(store)
+        if committed and not tasks:
+            found.problems.append(
+                f"{PLAN_DIR}/ holds no plan, although {len(committed)} tasks are committed: restore it, or run "
+                "'reelsift extract' with the same inputs, which plans them again"
+            )
         _check_tasks(store, list(tasks.values()), committed, info, found, progress)
         found.orphans += orphans(store, tasks, committed, found.clip_objects)
     version = None

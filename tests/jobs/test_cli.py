@@ -1,6 +1,9 @@
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,25 @@ def test_known_errors_are_one_line_with_their_exit_code(error, code, capsys):
 
     assert run_command(fail, []) == code
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_sigterm_ends_a_command_in_one_line_after_its_clean_up(capsys):
+    cleaned = []
+
+    def work(_):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            cleaned.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert run_command(work, []) == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert cleaned == [True]
+    assert capsys.readouterr().err == "reelsift: ended by SIGTERM; run the same command again to go on\n"
 
 
 def test_a_bug_of_ours_keeps_its_traceback():

@@ -82,7 +82,7 @@ def test_a_manifest_brings_its_columns_as_metadata(folder, tmp_path, kind):
     ("name", "text", "says"),
     [
         ("no_uri.csv", "path\na.mp4\n", "row 1 has no 'uri'"),
-        ("bad.jsonl", "{nope\n", "cannot be parsed"),
+        ("bad.jsonl", '{"uri": "a.mp4"}\n{nope\n', "line 2: it is no JSON"),
         ("list.jsonl", "[1]\n", "JSON object"),
         ("bad.parquet", "PAR?", "cannot be parsed"),
         ("latin.csv", b"uri\n\xff.mp4\n", "cannot be parsed"),

@@ -1,10 +1,11 @@
 """The outermost ASGI layer: a request id on each answer, a bounded body, and no error that escapes."""
 
+import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from typing import Any, TypeVar
 
 from pipeline.serving.errors import INTERNAL, Failure, failure
 
@@ -19,6 +20,11 @@ MAX_BODY_BYTES = 64 << 10
 MAX_BATCH_BODY_BYTES = 1 << 20
 # So much more is read and dropped, so that an ordinary client has sent all and gets to read the answer.
 _DRAIN_BYTES = 8 << 20
+# Half a body holds a connection and its memory; the largest comes within this over a slow line.
+_BODY_WAIT_S = 20.0
+_TOO_SLOW = failure(408, "body_timeout", f"the body did not come within {_BODY_WAIT_S:.0f} s: send it whole", "body")
+_NONE: Mapping[str, str] = {}
+_T = TypeVar("_T")
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 logger = logging.getLogger("reelsift.serving")
 
@@ -81,7 +87,11 @@ class Envelope:
         scope.setdefault("state", {})["request_id"] = identity
         try:
             limit = body_limit(scope["path"])
-            body = await read_body(scope, receive, limit)
+            try:
+                body = await _within(read_body(scope, receive, limit))
+            except TimeoutError:
+                await answer.fail(_TOO_SLOW, {"connection": "close"})
+                return
             if body is None:
                 await answer.fail(_too_large(limit))
             else:
@@ -107,12 +117,17 @@ class _Answer:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._identity.encode("ascii"))]
         await self._send(message)
 
-    async def fail(self, what: Failure) -> None:
+    async def fail(self, what: Failure, more: Mapping[str, str] = _NONE) -> None:
         body = what.body()
-        headers = {"content-type": "application/json", "content-length": str(len(body)), **what.headers()}
+        headers = {"content-type": "application/json", "content-length": str(len(body)), **what.headers(), **more}
         pairs = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": what.status, "headers": pairs})
         await self.send({"type": "http.response.body", "body": body})
+
+
+async def _within(work: Coroutine[Any, Any, _T]) -> _T:
+    async with asyncio.timeout(_BODY_WAIT_S):
+        return await work
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:

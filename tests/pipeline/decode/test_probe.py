@@ -8,7 +8,7 @@ from pipeline.decode import memory
 from pipeline.decode import probe as probing
 from pipeline.decode.probe import probe
 from schemas.errors import BadVideoError
-from tests.barcode_video import write_audio, write_video
+from tests.barcode_video import picture, write_audio, write_video
 
 
 def refusal(path):
@@ -48,6 +48,22 @@ def test_uneven_times_are_the_real_ones(make):
     times = tuple(Fraction(i * i, 500) for i in range(2, 42))
     seen = probe(str(make("uneven2.mkv", times=times, num_frames=40)))
     assert seen.times_s == pytest.approx([float(t - times[0]) for t in times], abs=0.0011)
+
+
+def test_frames_that_an_avi_drops_on_purpose_are_not_missing(tmp_path):
+    path = tmp_path / "drops.avi"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=30, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(45):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            frame.pts, frame.time_base = number % 3 + 10 * (number // 3), Fraction(1, 30)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    seen = probe(str(path))
+    assert seen.num_frames == 45
+    assert seen.num_expected <= 47
+    assert seen.times_s[3] == pytest.approx(10 / 30)
 
 
 def test_avi_frames_are_counted_since_their_times_are_guesses(make):

@@ -210,6 +210,14 @@ def test_tables_of_which_a_source_was_retried_stay_whole(store):
                               for folder in ("clips", "videos")]  # fmt: skip
 
 
+def test_tables_whose_plan_is_gone_are_not_ok(store):
+    make_tables(store, seed=1)
+    store.delete("plan/part-00000.parquet")
+    problem = only_problem(store)
+    assert problem.startswith("plan/ holds no plan, although ")
+    assert "run 'reelsift extract' with the same inputs" in problem
+
+
 def test_a_damaged_plan_is_named_and_nothing_is_said_of_what_it_planned(store):
     make_tables(store, seed=1)
     store.write("plan/part-00000.parquet", store.read("plan/part-00000.parquet")[:50])

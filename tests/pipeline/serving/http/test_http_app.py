@@ -151,6 +151,20 @@ def test_a_body_over_the_limit_is_413_and_never_parsed(streamed):
     assert backend.asked == []
 
 
+def test_a_body_that_does_not_come_is_408_and_the_connection_ends(monkeypatch):
+    monkeypatch.setattr("pipeline.serving.http.envelope._BODY_WAIT_S", 0.05)
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/v1/search", "headers": [(b"content-length", b"99999")]}
+    asyncio.run(Envelope(None)(scope, asyncio.Event().wait, send))
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert json.loads(sent[1]["body"])["error"]["code"] == "body_timeout"
+
+
 def test_a_body_of_exactly_the_limit_is_read(client):
     body = b'{"query": "a"}'.ljust(MAX_BODY_BYTES)
     assert client.post("/v1/search", content=body, headers={"content-type": "application/json"}).status_code == 200
