@@ -211,8 +211,8 @@ def test_tables_of_which_a_source_was_retried_stay_whole(store):
 
 
 def test_tables_whose_plan_is_gone_are_not_ok(store):
-    make_tables(store, seed=1)
-    store.delete("plan/part-00000.parquet")
+    for name in store.names("plan"):
+        store.delete(f"plan/{name}")
     problem = only_problem(store)
     assert problem.startswith("plan/ holds no plan, although ")
     assert "run 'reelsift extract' with the same inputs" in problem
