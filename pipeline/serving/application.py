@@ -183,8 +183,8 @@ def deploy(config: ServeConfig, application: Application | None = None, *, proxi
 
 def _drain() -> None:
     """Let searches under way end, while all that they need is still there."""
-    states = serve.status().applications[APP_NAME].deployments[_INGRESS].replica_states
-    if any(state.value == "RUNNING" and count for state, count in states.items()):
+    states: dict[Any, int] = serve.status().applications[APP_NAME].deployments[_INGRESS].replica_states
+    if states.get("RUNNING", 0):
         ingress = serve.get_deployment_handle(_INGRESS, APP_NAME)
         ingress.drain.remote().result(timeout_s=_GRACE_S)
         ingress.broadcast("drain").results(timeout_s=_GRACE_S)
