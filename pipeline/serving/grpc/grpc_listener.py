@@ -5,6 +5,7 @@ from typing import Any, Final
 import grpc
 
 from pipeline.serving.grpc.calls import Calls
+from pipeline.serving.grpc.readable import Readable
 from pipeline.serving.grpc.reelsift_pb2_grpc import add_ReelsiftServicer_to_server
 from pipeline.serving.http.envelope import MAX_BATCH_BODY_BYTES
 
@@ -33,7 +34,7 @@ class GrpcListener:
         Raises:
             RuntimeError: the address cannot be listened on.
         """
-        server = grpc.aio.server(options=_OPTIONS)
+        server = grpc.aio.server(interceptors=[Readable()], options=_OPTIONS)
         add_ReelsiftServicer_to_server(self._calls, server)  # type: ignore[no-untyped-call]
         server.add_insecure_port(self._address)
         await server.start()

@@ -52,6 +52,17 @@ def refused(work, **settings):
     return error.code(), error.details(), dict(error.trailing_metadata())
 
 
+def test_bytes_that_are_no_message_are_a_wrong_argument():
+    async def work(stub):
+        stub.Search._request_serializer = lambda _: b"\xff\xff\xff"
+        await stub.Search(pb.SearchRequest())
+
+    code, details, trailing = refused(work)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert trailing["error-code"] == "invalid_request"
+    assert details == "the bytes are no message of this call: see reelsift.proto"
+
+
 def test_each_call_answers_what_the_backend_does():
     backend = FakeBackend()
 
