@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import http.client
 import json
-import os
 import shlex
 import signal
 import sys
@@ -15,9 +14,7 @@ from collections.abc import Iterator, Sequence
 from jobs.cli import EXIT_DONE, CommandParser, run_command
 from pipeline.serving.application import build, connected, deploy
 from pipeline.serving.front import Front
-from pipeline.storage import Store, is_remote
 from schemas.config import ServeConfig
-from schemas.errors import IndexMissingError
 from schemas.http import Health
 
 # A model of some hundred megabytes is read within this; without an answer the reason is printed instead.
@@ -67,7 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = ServeConfig.of(parser.settings(args))
     # Keys that are none are told before anything starts.
     front = Front.of(config)
-    _check_folder(config.index)
     # While Ray starts, SIGTERM meets a handler of its own, which exits.
     with contextlib.suppress(SystemExit), _stop_signals() as stop, connected(config):
         # Ray has put handlers of its own in the place of ours.
@@ -83,12 +79,6 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(json.dumps({"url": _url(config), "index": config.index, **grpc}), flush=True)
         stop.wait()
     return EXIT_DONE
-
-
-def _check_folder(index: str) -> None:
-    # A bucket may be filled later, and so may a folder; one that is not there is a slip of the pen.
-    if not is_remote(index) and not os.path.isdir(Store(index).root):
-        raise IndexMissingError(f"{Store(index).root} is no folder: run 'reelsift index build --index {index}' first")
 
 
 def _listen(stop: threading.Event) -> None:

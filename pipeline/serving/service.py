@@ -173,14 +173,13 @@ class Service:
                 f"version {published} is published, not {version}: run 'reelsift index publish --version {version}'"
             )
             raise FailureError(failure(409, "another_version", message, "version"))
-        served = await self.index()
-        if self._follower.trouble is not None and (published is None or served.version != published):
-            raise FailureError(self._follower.trouble)
-        return served
+        if self._follower.outdated is not None:
+            raise FailureError(self._follower.outdated)
+        return await self.index()
 
     async def trouble(self) -> Failure | None:
         """Why a search would fail now, or None."""
-        return self.breaker.trouble or self._follower.trouble
+        return self.breaker.trouble or self._follower.failing
 
     def _current(self) -> VersionManifest:
         if self.breaker.trouble is not None:

@@ -22,7 +22,8 @@ class Follower:
 
     Attributes:
         published: the version that was published at the last look, in use or not.
-        trouble: why searches fail or are answered from an older version; None while all is well.
+        failing: why searches fail; None while they are answered.
+        outdated: why they are answered from another version than the published one, or from none; None else.
     """
 
     def __init__(
@@ -39,7 +40,8 @@ class Follower:
         self._manifest: VersionManifest | None = None
         self._looking = asyncio.Lock()
         self.published: int | None = None
-        self.trouble: Failure | None = failure(503, "starting", "the index is being opened: try again in a moment")
+        self.failing: Failure | None = failure(503, "starting", "the index is being opened: try again in a moment")
+        self.outdated: Failure | None = None
 
     @property
     def manifest(self) -> VersionManifest | None:
@@ -54,7 +56,7 @@ class Follower:
         """
         if self._manifest is not None:
             return self._manifest
-        raise FailureError(self.trouble or failure(503, "starting", "the index is being opened"))
+        raise FailureError(self.failing or failure(503, "starting", "the index is being opened"))
 
     async def follow(self) -> None:
         """Look again and again, until cancelled."""
@@ -65,31 +67,46 @@ class Follower:
     async def look(self) -> None:
         """Look once: switch to a version newly published, or keep the old one when the new one does not work.
 
-        `published` is what was seen, `trouble` why it is not used or does not answer.
+        `published` is what was seen, `outdated` why it is not used, `failing` why what is used does not answer.
         """
         async with self._looking:
             await self._look()
 
     async def _look(self) -> None:
+        outdated = await self._take_up()
+        # A version in use answers on, whatever is wrong with the next one or with the storage that names it.
+        failing = outdated if self._manifest is None else await self._proven(self._manifest)
+        for each in (outdated, None if failing is outdated else failing):
+            if each is not None and each not in (self.outdated, self.failing):
+                logger.warning("%s: %s", each.detail.code, each.detail.message)
+        self.outdated, self.failing = outdated, failing
+
+    async def _take_up(self) -> Failure | None:
+        """Use the published version; why that does not work, or None."""
         try:
             published = await asyncio.to_thread(self._read)
             self.published = published.version
             if published != self._manifest:
                 await self._prepare(published)
             self._manifest = published
-            await self._check(published)
         except IndexMissingError as error:
             self._manifest = self.published = None
-            self._note(failure_of(error))
-        except Exception as error:
-            known = failure_of(error)
-            if known is None:
-                logger.exception("the published version cannot be used")
-            self._note(known or failure(503, INTERNAL, "the published version cannot be used: see the server's log"))
-        else:
-            self._note(None)
+            return failure_of(error)
+        except Exception as error:  # noqa: BLE001  (following outlives every error)
+            return _told(error)
+        return None
 
-    def _note(self, trouble: Failure | None) -> None:
-        if trouble is not None and trouble != self.trouble:
-            logger.warning("%s: %s", trouble.detail.code, trouble.detail.message)
-        self.trouble = trouble
+    async def _proven(self, manifest: VersionManifest) -> Failure | None:
+        """Why the version in use does not answer, or None."""
+        try:
+            await self._check(manifest)
+        except Exception as error:  # noqa: BLE001  (following outlives every error)
+            return _told(error)
+        return None
+
+
+def _told(error: Exception) -> Failure:
+    known = failure_of(error)
+    if known is None:
+        logger.error("the published version cannot be used", exc_info=error)
+    return known or failure(503, INTERNAL, "the published version cannot be used: see the server's log")

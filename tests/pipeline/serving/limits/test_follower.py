@@ -89,7 +89,7 @@ def test_without_a_published_version_it_says_what_to_run(world):
     follower = world.follower()
     look(follower)
     assert code_of(follower) == "index_empty"
-    assert "reelsift index publish" in follower.trouble.detail.message
+    assert "reelsift index publish" in follower.failing.detail.message
 
 
 def test_a_version_is_prepared_once_and_then_used(world):
@@ -97,7 +97,8 @@ def test_a_version_is_prepared_once_and_then_used(world):
     world.published = 1
     look(follower)
     look(follower)
-    assert (follower.current().version, world.prepared, follower.trouble) == (1, [1], None)
+    assert (follower.current().version, world.prepared) == (1, [1])
+    assert (follower.failing, follower.outdated) == (None, None)
 
 
 def test_it_switches_forth_and_back(world):
@@ -117,10 +118,11 @@ def test_a_version_that_cannot_be_prepared_leaves_the_old_one_in_use(world, erro
     world.published, world.prepare_error = 2, error
     look(follower)
     assert follower.current().version == 1
-    assert follower.trouble is not None
+    assert follower.failing is None
+    assert follower.outdated is not None
     world.prepare_error = None
     look(follower)
-    assert (follower.current().version, follower.trouble) == (2, None)
+    assert (follower.current().version, follower.outdated) == (2, None)
 
 
 def test_storage_that_is_away_for_a_moment_changes_nothing(world):
@@ -130,7 +132,8 @@ def test_storage_that_is_away_for_a_moment_changes_nothing(world):
     world.read_error = StorageError("s3 is away")
     look(follower)
     assert follower.current().version == 1
-    assert follower.trouble.detail.code == "storage_unavailable"
+    assert follower.outdated.detail.code == "storage_unavailable"
+    assert follower.failing is None
 
 
 def test_milvus_away_is_reported_but_searches_are_still_tried(world):
@@ -140,7 +143,8 @@ def test_milvus_away_is_reported_but_searches_are_still_tried(world):
     world.check_error = VectorStoreError("Milvus does not answer")
     look(follower)
     assert follower.current().version == 1
-    assert follower.trouble.detail.code == "milvus_unavailable"
+    assert follower.failing.detail.code == "milvus_unavailable"
+    assert follower.outdated is None
 
 
 def test_a_version_that_is_withdrawn_is_not_used_any_more(world):
