@@ -15,6 +15,7 @@ from jobs.cli import EXIT_DONE, CommandParser, run_command
 from pipeline.serving.application import build, connected, deploy
 from pipeline.serving.front import Front
 from schemas.config import ServeConfig
+from schemas.errors import TerminatedError
 from schemas.http import Health
 
 # A model of some hundred megabytes is read within this; without an answer the reason is printed instead.
@@ -64,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = ServeConfig.of(parser.settings(args))
     # Keys that are none are told before anything starts.
     front = Front.of(config)
-    # While Ray starts, SIGTERM meets a handler of its own, which exits.
-    with contextlib.suppress(SystemExit), _stop_signals() as stop, connected(config):
+    # While Ray starts, SIGTERM meets handlers that raise.
+    with contextlib.suppress(SystemExit, TerminatedError), _stop_signals() as stop, connected(config):
         # Ray has put handlers of its own in the place of ours.
         _listen(stop)
         if stop.is_set():
