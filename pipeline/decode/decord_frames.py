@@ -15,10 +15,9 @@ import numpy as np
 from PIL import Image
 
 from pipeline.decode.choose import DECORD
-from pipeline.decode.picture import ROTATIONS
 from pipeline.decode.pyav_frames import Fitter
 from pipeline.decode.records import Picture, Probe
-from pipeline.decode.unfit import DecoderUnfitError, check_silent, failed, stderr_size
+from pipeline.decode.unfit import check_count, check_silent, check_size, failed, stderr_size
 
 decord.logging.set_level(decord.logging.ERROR)
 # Without this it puts a neighbour in the place of a frame that it cannot reach, up to sixteen times.
@@ -52,13 +51,7 @@ def decord_pictures(path: str, probe: Probe, wanted: Sequence[int], fitter: Fitt
 def _batch(path: str, probe: Probe, wanted: Sequence[int]) -> np.ndarray:
     """The wanted frames at full size, uint8 (N, H, W, 3); the reader is gone when this returns."""
     reader = decord.VideoReader(path, ctx=decord.cpu(0), num_threads=1)
-    if len(reader) != probe.num_frames:
-        raise DecoderUnfitError(f"decord counts {len(reader)} frames, the file holds {probe.num_frames}")
+    check_count(DECORD, len(reader), probe)
     batch_NHWC: np.ndarray = reader.get_batch(list(wanted)).asnumpy()
-    height, width = probe.stored_height, probe.stored_width
-    if probe.turn in ROTATIONS[1::2]:
-        height, width = width, height
-    if batch_NHWC.shape[1:3] != (height, width):
-        seen = f"{batch_NHWC.shape[2]} x {batch_NHWC.shape[1]}"
-        raise DecoderUnfitError(f"decord gives pictures of {seen}, not {width} x {height}")
+    check_size(DECORD, batch_NHWC.shape[1], batch_NHWC.shape[2], probe)
     return batch_NHWC

@@ -158,10 +158,12 @@ class IsolatedDecoder:
             # No file makes its decoder do that: it was somebody, or the kernel for want of memory.
             was_killed = child.exit_code == -signal.SIGKILL
             bad = self._lost(child, error)
-            if clock.now() >= end or (exchange.accepted and not exchange.in_other and not was_killed):
+            if clock.now() >= end or (exchange.accepted and not exchange.replaceable and not was_killed):
                 raise bad from error
             # Either it was not the file, or it was ending before it saw it, or PyAV may do what the other could not.
-            why = f"{exchange.decoder}: {bad.reason}, {bad.detail}" if exchange.in_other and not was_killed else ""
+            why = (
+                f"{exchange.replaceable}: {bad.reason}, {bad.detail}" if exchange.replaceable and not was_killed else ""
+            )
         child = self._ready_child()
         try:
             return self._run(_Exchange(child, dataclasses.replace(job, avoid=why), end, self._limits, clock))
@@ -237,8 +239,8 @@ class _Exchange:
         self._clock = clock
         clock.follow(child.pid)
         self.accepted = False
-        self.decoder = PYAV
-        self.in_other = False
+        # The decoder at work, as long as PyAV may still take its place.
+        self.replaceable = ""
         self.rss_bytes = 0
         self._clips: list[DecodedClip] = []
         self._left_bytes = job.max_answer_bytes
@@ -266,10 +268,9 @@ class _Exchange:
                 if header["kind"] == "alive":
                     end = self._end = self._clock.now() + self._limits.wall_s
                 elif header["kind"] == "decoder":
-                    self.decoder = str(header["decoder"])
-                    self.in_other = self.decoder != PYAV
+                    self.replaceable = "" if header["decoder"] == PYAV else str(header["decoder"])
                     # Another decoder gets half of what is left, so that PyAV has a chance when it hangs.
-                    end = (self._end + self._clock.now()) / 2 if self.in_other else self._end
+                    end = (self._end + self._clock.now()) / 2 if self.replaceable else self._end
                 elif header["kind"] == "clip":
                     end = self._end
                     self._take_clip(header, payload)
@@ -279,7 +280,7 @@ class _Exchange:
                 raise ChildDiedError(f"an answer that makes no sense ({type(error).__name__})") from error
 
     def _take_clip(self, header: dict[str, Any], payload: bytes) -> None:
-        self.in_other = False
+        self.replaceable = ""
         self._left_bytes -= len(payload)
         frames_NHWC = np.frombuffer(payload, np.uint8).reshape(header["shape"])
         self._clips.append(

@@ -12,11 +12,10 @@ from typing import Final
 from PIL import Image
 
 from pipeline.decode.choose import TORCHCODEC
-from pipeline.decode.picture import ROTATIONS
 from pipeline.decode.pyav_frames import Fitter
 from pipeline.decode.records import Picture, Probe
 from pipeline.decode.torchcodec_reader import open_torchcodec
-from pipeline.decode.unfit import DecoderUnfitError, check_silent, failed, stderr_size
+from pipeline.decode.unfit import DecoderUnfitError, check_count, check_silent, check_size, failed, stderr_size
 
 _FAILURES: Final = (RuntimeError, ValueError, IndexError, TypeError, ImportError, OSError)
 
@@ -36,13 +35,14 @@ def torchcodec_pictures(path: str, probe: Probe, wanted: Sequence[int], fitter: 
     silent_at = stderr_size()
     try:
         decoder = open_torchcodec(path)
-        _check_count(decoder.metadata.num_frames, probe)
+        check_count(TORCHCODEC, decoder.metadata.num_frames, probe)
         begin_s = float(decoder.metadata.begin_stream_seconds)
         pictures = []
         for index in wanted:
             frame = decoder.get_frame_at(index)
             picture_HWC = frame.data.numpy()
-            _check_frame(float(frame.pts_seconds) - begin_s, picture_HWC.shape, probe, index)
+            _check_time(float(frame.pts_seconds) - begin_s, probe, index)
+            check_size(TORCHCODEC, picture_HWC.shape[0], picture_HWC.shape[1], probe)
             pictures.append(Picture(index, fitter(Image.fromarray(picture_HWC))))
     except _FAILURES as error:
         raise failed(TORCHCODEC, str(error)) from error
@@ -50,23 +50,11 @@ def torchcodec_pictures(path: str, probe: Probe, wanted: Sequence[int], fitter: 
     return pictures
 
 
-def _check_count(count: int | None, probe: Probe) -> None:
-    if count != probe.num_frames:
-        raise DecoderUnfitError(f"torchcodec counts {count} frames, the file holds {probe.num_frames}")
-
-
-def _check_frame(time_s: float, shape: Sequence[int], probe: Probe, index: int) -> None:
+def _check_time(time_s: float, probe: Probe, index: int) -> None:
     """Refuse a frame that is nearer in time to another one than to the one that was asked for."""
-    nearest = nearest_index(probe.times_s, time_s)
-    if nearest != index:
-        raise DecoderUnfitError(
-            f"torchcodec gives the frame at {time_s:.3f} s for that at {probe.times_s[index]:.3f} s"
-        )
-    height, width = probe.stored_height, probe.stored_width
-    if probe.turn in ROTATIONS[1::2]:
-        height, width = width, height
-    if tuple(shape[:2]) != (height, width):
-        raise DecoderUnfitError(f"torchcodec gives pictures of {shape[1]} x {shape[0]}, not {width} x {height}")
+    if nearest_index(probe.times_s, time_s) != index:
+        wanted_s = probe.times_s[index]
+        raise DecoderUnfitError(f"torchcodec gives the frame at {time_s:.3f} s for that at {wanted_s:.3f} s")
 
 
 def nearest_index(times_s: Sequence[float], time_s: float) -> int:

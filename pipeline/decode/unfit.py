@@ -8,6 +8,9 @@ as in a worker; elsewhere damage passes.
 import os
 import stat
 
+from pipeline.decode.picture import ROTATIONS
+from pipeline.decode.records import Probe
+
 _STDERR = 2
 _SHOWN_CHARS = 160
 
@@ -30,6 +33,29 @@ def check_silent(decoder: str, offset: int) -> None:
     """
     if stderr_size() > offset:
         raise DecoderUnfitError(f"{decoder} complains: {_first_line_after(offset)}")
+
+
+def check_count(decoder: str, count: int | None, probe: Probe) -> None:
+    """Make sure that a decoder counts the frames that the packets tell.
+
+    Raises:
+        DecoderUnfitError: it does not.
+    """
+    if count != probe.num_frames:
+        raise DecoderUnfitError(f"{decoder} counts {count} frames, the file holds {probe.num_frames}")
+
+
+def check_size(decoder: str, height: int, width: int, probe: Probe) -> None:
+    """Make sure that pictures, turned upright, have the size that the file states, in stored pixels.
+
+    Raises:
+        DecoderUnfitError: they have not.
+    """
+    stated = probe.stored_height, probe.stored_width
+    if probe.turn in ROTATIONS[1::2]:
+        stated = stated[::-1]
+    if (height, width) != stated:
+        raise DecoderUnfitError(f"{decoder} gives pictures of {width} x {height}, not {stated[1]} x {stated[0]}")
 
 
 def failed(decoder: str, says: str) -> DecoderUnfitError:

@@ -8,10 +8,8 @@ from pymilvus import MilvusClient
 
 from pipeline.index.collection_schema import CALL_S
 from pipeline.index.hits import CLIP_COLUMNS, CoarseHit, coarse_hit
-from pipeline.index.milvus_part import MilvusPart
+from pipeline.index.milvus_part import BOUNDED, MilvusPart
 
-# Strong waits for the server's next time tick, 200 ms; a version never changes once published.
-_BOUNDED = "Bounded"
 # With their vectors some hundred rows stay far below the largest message that Milvus takes.
 _LOOK_UP_ROWS = 500
 
@@ -108,7 +106,7 @@ class CollectionReads(MilvusPart):
         def work(client: MilvusClient) -> list[dict[str, Any]]:
             columns = ["clip_id", "v"]
             return list(
-                client.get(collection, list(clip_ids), columns, timeout=self._call_s, consistency_level=_BOUNDED)
+                client.get(collection, list(clip_ids), columns, timeout=self._call_s, consistency_level=BOUNDED)
             )
 
         rows = self._milvus.ask_loaded(collection, work) if clip_ids else []
@@ -129,7 +127,7 @@ class CollectionReads(MilvusPart):
 
         def work(client: MilvusClient) -> list[dict[str, Any]]:
             wanted = list(columns)
-            return list(client.get(collection, [clip_id], wanted, timeout=self._call_s, consistency_level=_BOUNDED))
+            return list(client.get(collection, [clip_id], wanted, timeout=self._call_s, consistency_level=BOUNDED))
 
         rows = self._milvus.ask_loaded(collection, work)
         return dict(rows[0]) if rows else None
@@ -147,7 +145,7 @@ class CollectionReads(MilvusPart):
 
         def work(client: MilvusClient) -> list[dict[str, Any]]:
             columns = ["clip_id", "shard", "row"]
-            return list(client.get(collection, list(clip_ids), columns, timeout=CALL_S, consistency_level=_BOUNDED))
+            return list(client.get(collection, list(clip_ids), columns, timeout=CALL_S, consistency_level=BOUNDED))
 
         rows = self._milvus.ask_loaded(collection, work) if clip_ids else []
         return {row["clip_id"]: (int(row["shard"]), int(row["row"])) for row in rows}
@@ -155,7 +153,7 @@ class CollectionReads(MilvusPart):
     def _rows_of(self, collection: str, clip_ids: list[str]) -> dict[str, dict[str, Any]]:
         def work(client: MilvusClient) -> list[dict[str, Any]]:
             columns = [*CLIP_COLUMNS, "v"]
-            return list(client.get(collection, clip_ids, columns, timeout=self._call_s, consistency_level=_BOUNDED))
+            return list(client.get(collection, clip_ids, columns, timeout=self._call_s, consistency_level=BOUNDED))
 
         return {row["clip_id"]: row for row in self._milvus.ask_loaded(collection, work)}
 

@@ -11,12 +11,10 @@ from pipeline.index.filtered_search import complete
 from pipeline.index.frame_search import first_window, group_by_clip
 from pipeline.index.hits import CLIP_COLUMNS, CoarseHit, FrameHit, coarse_hit
 from pipeline.index.index_choice import FIRST_EF, at_depth
-from pipeline.index.milvus_part import MilvusPart
+from pipeline.index.milvus_part import BOUNDED, MilvusPart
 
 # What a search passes on that is told nothing else: other indexes than a graph pass over it.
 _SEARCH: Mapping[str, int] = {"ef": FIRST_EF}
-# Strong waits for the server's next time tick, 200 ms; a version never changes once published.
-_BOUNDED = "Bounded"
 
 
 class CollectionSearch(MilvusPart):
@@ -123,7 +121,7 @@ class CollectionSearch(MilvusPart):
                 limit=limit,
                 output_fields=output_fields,
                 search_params=params,
-                consistency_level=_BOUNDED,
+                consistency_level=BOUNDED,
                 timeout=self._call_s,
             )
             if not expression:

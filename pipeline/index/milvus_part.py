@@ -3,6 +3,9 @@
 from pipeline.index.collection_schema import CALL_S
 from pipeline.index.milvus_connection import MilvusConnection
 
+# Strong waits for the server's next time tick, 200 ms; a version never changes once published.
+BOUNDED = "Bounded"
+
 
 class MilvusPart:
     """One of the interfaces that make up `VectorStore`. Safe for threads.
