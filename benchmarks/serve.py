@@ -34,8 +34,6 @@ from tests.e2e.serving import running_service
 from tests.servers import milvus
 
 _QUERIES: Final = 200
-# As README advises where a replica may die.
-_FLAGS: Final = "--set reranker_replicas=2 --set encoder_replicas=2"
 _PHASES: Final = ("latency", "saturation", "hold", "overload", "outage")
 
 
@@ -130,7 +128,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--overload-s", type=float, default=60.0, help="of the phase overload (default 60)")
     parser.add_argument("--away-s", type=float, default=15.0, help="how long Milvus is away (default 15)")
     parser.add_argument("--saturation", type=float, help="requests a second, to leave out the search for it")
-    parser.add_argument("--flags", default=_FLAGS, help="more flags of 'reelsift serve'")
+    parser.add_argument("--flags", default="", help="more flags of 'reelsift serve' (default none)")
     parser.add_argument("--keep", action="store_true", help="enter the figures into BENCHMARKS.md")
     args = parser.parse_args()
     args.flags = shlex.split(args.flags)

@@ -222,8 +222,9 @@ class ServeConfig(FrontSettings, Config):
     grpc_port: int | None = Field(default=None, ge=1, le=65535)
     # They share the port; a second one answers on while one is replaced.
     ingress_replicas: Actors = 1
-    encoder_replicas: Actors = 1
-    reranker_replicas: Actors = 1
+    # Two of each: searches go on while one is replaced.
+    encoder_replicas: Actors = 2
+    reranker_replicas: Actors = 2
     # Parts that the fine tokens are divided into, with `reranker_replicas` each; with one, both stages share a process.
     rerank_shards: int = Field(default=1, ge=1, le=64)
     # Queries that come together already use the cores; more threads shorten a single query on an idle machine.
@@ -234,7 +235,7 @@ class ServeConfig(FrontSettings, Config):
     request_timeout_s: Seconds = 30.0
     # A search that is expected to take longer, because of those under way, is refused with 429. So much bridges the
     # time in which a replica takes the place of a dead one.
-    max_wait_ms: float = Field(default=2000.0, gt=0, le=1000 * MAX_SECONDS)
+    max_wait_ms: float = Field(default=3000.0, gt=0, le=1000 * MAX_SECONDS)
 
     @model_validator(mode="after")
     def _two_ports(self) -> Self:

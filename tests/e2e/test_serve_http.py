@@ -258,7 +258,7 @@ def test_a_newly_published_version_is_taken_up_without_a_break(service, client, 
 
 
 def test_without_an_index_it_says_what_to_run_and_begins_when_there_is_one(tmp_path):
-    with running_service(tmp_path, "--rerank-shards", "2") as service:
+    with running_service(tmp_path, "--rerank-shards", "2", "--set", "reranker_replicas=1") as service:
         service.wait_for_line()
         with service.client() as client:
             ask = {"query": "a red star"}
