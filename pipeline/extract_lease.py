@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from pipeline.lease import Terms, hold
+from pipeline.lease import Terms, hold, refusal
 from pipeline.storage import Store
+from schemas.errors import StorageError
 
 LEASE: Final = "extract.lease"
 STALE_S: Final = 120.0
@@ -35,3 +36,18 @@ def only_driver(tables: Store, terms: Terms = TERMS) -> Iterator[None]:
     """
     with hold(tables, terms):
         yield
+
+
+def refuse_second_driver(tables: Store) -> None:
+    """Tell at once what `only_driver` would tell when all is ready to begin.
+
+    Raises:
+        StorageError: another driver lives.
+    """
+    if why := refusal(tables, TERMS):
+        raise StorageError(why)
+
+
+def is_driven(tables: Store) -> bool:
+    """Whether an extraction is at work on the tables now."""
+    return refusal(tables, TERMS) is not None

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from pipeline import cluster
 from pipeline.bind_tables import bind_tables
 from pipeline.decode.torchcodec_reader import require_torchcodec
-from pipeline.extract_lease import only_driver
+from pipeline.extract_lease import only_driver, refuse_second_driver
 from pipeline.folder_kinds import refuse_index
 from pipeline.leftover_parts import sweep_parts
 from pipeline.long_videos import LongVideos
@@ -67,6 +67,7 @@ def extract(config: ExtractConfig) -> ExtractSummary:
     start = time.monotonic()
     store = Store(config.tables)
     refuse_index(store)
+    refuse_second_driver(store)
     require_detector(config.clips)
     require_torchcodec(config.decoder)
     # Listing comes first: a mistyped input is told before torch is imported, and leaves no trace in the tables.

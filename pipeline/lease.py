@@ -138,13 +138,24 @@ def hold(store: Store, terms: Terms) -> Iterator[None]:
                 store.delete(terms.name)
 
 
+def refusal(store: Store, terms: Terms) -> str | None:
+    """Why `hold` would refuse now; None where it would not."""
+    try:
+        data = store.read(terms.name)
+    except StorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
+    found = Holder.of(data)
+    free = terms.replaces_garbage if found is None else found.is_stale(time.time(), Holder.me(), terms.stale_s)
+    return None if free else _refusal(store, terms, found)
+
+
 def _take(store: Store, terms: Terms, me: Holder) -> None:
     if store.create(terms.name, me.to_bytes()):
         return
-    found = Holder.of(store.read(terms.name))
-    free = terms.replaces_garbage if found is None else found.is_stale(time.time(), me, terms.stale_s)
-    if not free:
-        raise StorageError(_refusal(store, terms, found))
+    if why := refusal(store, terms):
+        raise StorageError(why)
     # Two that take over at once both write; the second read tells who came last, and the other one gives way.
     store.write(terms.name, me.to_bytes())
     winner = Holder.of(store.read(terms.name))

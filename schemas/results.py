@@ -58,13 +58,15 @@ class RetrySummary(Result):
 class VerifyReport(Result):
     """`ok` says that there are no problems. `orphans` are objects that no reader looks at; they do no harm.
 
-    `objects` counts the clips and videos objects that were read, `clips` the rows that were checked.
+    `objects` counts the clips and videos objects that were read, `clips` the rows that were checked. `pending` counts
+    planned sources without a commit: a problem, unless an extraction is at work.
     """
 
     ok: bool
     problems: list[str]
     orphans: list[str]
     planned: int
+    pending: int
     objects: int
     clips: int
     index_version: int | None

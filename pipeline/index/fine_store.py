@@ -88,6 +88,7 @@ class FineStore:
         self._file_S = np.full(len(manifest.shards), -1, np.int32)
         self._files: list[int] = []
         self._paths = dict(zip(kept, local_shards(version_store, manifest, kept), strict=True))
+        self._shards = {number: manifest.shards[number] for number in kept}
         _allow_files(len(kept))
         try:
             for number in kept:
@@ -115,6 +116,15 @@ class FineStore:
         data = aligned_rows(len(addresses), dtype.itemsize)
         from_disk = self._fill(data, addresses)
         return FineRecords(RecordBlock(data, dtype), self._codecs[tier], self._dim, from_disk)
+
+    def check(self) -> None:
+        """Prove that the files have the size that they had when they were opened; what is in them is not read.
+
+        Raises:
+            IndexCorruptError: one was cut, or grew.
+        """
+        for number, shard in self._shards.items():
+            _check_size(int(self._file_S[number]), self._paths[number], shard)
 
     def close(self) -> None:
         """Close the files; no read may be under way."""
@@ -175,15 +185,22 @@ def _open(path: Path, shard: FineShard) -> int:
         raise IndexCorruptError(f"{path} is missing: restore it, or build the index anew") from None
     except OSError as error:
         raise IndexCorruptError(f"cannot open {path}: {error.strerror}") from error
-    size = os.fstat(file).st_size
-    if size != shard.size_bytes:
+    try:
+        _check_size(file, path, shard)
+    except IndexCorruptError:
         os.close(file)
-        raise IndexCorruptError(
-            f"{path} has {size} bytes, its manifest says {shard.size_bytes}: restore it, or build the index anew"
-        )
+        raise
     # Read-ahead would fetch neighbours that no query asked for.
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
     return file
+
+
+def _check_size(file: int, path: Path, shard: FineShard) -> None:
+    size = os.fstat(file).st_size
+    if size != shard.size_bytes:
+        raise IndexCorruptError(
+            f"{path} has {size} bytes, its manifest says {shard.size_bytes}: restore it, or build the index anew"
+        )
 
 
 def _allow_files(count: int) -> None:

@@ -5,6 +5,7 @@ out: its candidates keep their coarse score, rank below the others, and the answ
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +18,7 @@ from pipeline.ranking import FINE, NO_READS, EncodedQuery, Reads, Reranked, elap
 from pipeline.serving.calls import call, call_all
 from pipeline.serving.errors import RESTARTING, FailureError
 from pipeline.serving.limits.deadline import COARSE_ONLY, FEWER, Clock, Depth, MeasuredCosts
-from pipeline.serving.messages import Answer, Ask, Candidates, key_of
+from pipeline.serving.messages import Answer, Ask, Candidates, VersionKey, key_of
 from pipeline.serving.shard_assignment import parts_of_files
 from pipeline.serving.stages import StageOneCalls
 from schemas.manifest import VersionManifest
@@ -61,6 +62,17 @@ class Sharded(StageOneCalls):
         """Make every replica ready for a version."""
         key = key_of(manifest)
         await asyncio.gather(super().warm(manifest), *(call_all(shard, "warm", key) for shard in self._shards))
+
+    async def check(self, manifest: VersionManifest) -> None:
+        """Prove that Milvus answers, and that no shard has lost a part of its files."""
+        key = key_of(manifest)
+        await asyncio.gather(super().check(manifest), *(self._check_shard(shard, key) for shard in self._shards))
+
+    @staticmethod
+    async def _check_shard(shard: Any, key: VersionKey) -> None:
+        # A shard that is away costs its candidates their fine scores, and no search its answer.
+        with contextlib.suppress(FailureError):
+            await call(shard.check, key)
 
     async def answer(self, manifest: VersionManifest, query: EncodedQuery, ask: Ask) -> Answer:
         """The best clips for one text."""

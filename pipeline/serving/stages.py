@@ -17,7 +17,7 @@ class BothStages(Protocol):
         """Make every replica ready for a version."""
 
     async def check(self, manifest: VersionManifest) -> None:
-        """Prove that Milvus answers."""
+        """Prove that Milvus answers, and that no file of fine tokens was cut."""
 
     async def recover(self, manifest: VersionManifest) -> None:
         """Let every replica connect to a Milvus that was away, and prove that it answers."""

@@ -112,6 +112,10 @@ class EncodeStage:
             )
         on_gpu = self._model.device.type == "cuda"
         self._bf16 = settings.precision == "bf16" or (settings.precision == "auto" and on_gpu)
+        # While other actors start, and not when the first task waits: a first pass makes kernels and takes memory.
+        config = self._model.config
+        shape = (1, config.num_frames, config.preprocess.image_size, config.preprocess.image_size, 3)
+        self._tokens(np.zeros(shape, np.uint8), np.ones(shape[:2], np.uint8))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Encode the task of a one-row batch."""
@@ -144,9 +148,12 @@ class EncodeStage:
     def _encode(self, decoded: pa.Table, schema: pa.Schema) -> pa.Table:
         config = self._model.config
         frames_BFHWC, mask_BF = pad_clips(decoded, config.num_frames, config.preprocess.image_size)
-        with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
-            tokens = self._model.encode_clips(
-                torch.from_numpy(frames_BFHWC), torch.from_numpy(mask_BF), self._settings.batch_frames
-            )
+        tokens = self._tokens(frames_BFHWC, mask_BF)
         good = finite_clips(tokens)
         return clips_table(decoded, tokens, mask_BF, schema, self._settings.model_id).filter(pa.array(good))
+
+    def _tokens(self, frames_BFHWC: np.ndarray, mask_BF: np.ndarray) -> ClipTokens:
+        with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._bf16):
+            return self._model.encode_clips(
+                torch.from_numpy(frames_BFHWC), torch.from_numpy(mask_BF), self._settings.batch_frames
+            )

@@ -31,7 +31,8 @@ def check_plan(store: Store, found: Findings) -> dict[str, PlannedTask] | None:
         except StorageError as error:
             if isinstance(error.__cause__, ConnectionError | TimeoutError):
                 raise
-            found.problems.append(f"{PLAN_DIR}/{name}: {error}; nothing else can be checked without it")
+            why = str(error).removeprefix(f"{store.path(f'{PLAN_DIR}/{name}')} ")
+            found.problems.append(f"{PLAN_DIR}/{name}: {why}; nothing else can be checked without it")
             return None
         found.problems += [f"{PLAN_DIR}/{name}{text}" for text in part_problems(parts[-1].to_pylist())]
     return _tasks(parts, names)

@@ -12,6 +12,7 @@ class Findings:
         orphans: objects that no reader looks at.
         clip_ids: of the clips that are current and committed; kept where an index is to be compared with them.
         deleted: videos whose clips were deleted on request; kept where an index is to be compared with them.
+        pending: planned sources without a commit.
         objects: clips and videos objects read.
         clips: rows of clips checked.
         clip_objects: of the tasks whose clips are in more than one object.
@@ -21,6 +22,7 @@ class Findings:
     orphans: list[str] = field(default_factory=list)
     clip_ids: set[str] | None = None
     deleted: set[str] = field(default_factory=set)
+    pending: int = 0
     objects: int = 0
     clips: int = 0
     clip_objects: dict[str, int] = field(default_factory=dict)

@@ -1,7 +1,9 @@
 """A whole verification: the plan, then task by task, then the index. Reads everything, changes nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
+from typing import Final
 
+from pipeline.extract_lease import is_driven
 from pipeline.storage import Store
 from pipeline.tables import committed_tasks, require_info
 from pipeline.verify.orphans import orphans
@@ -12,6 +14,7 @@ from schemas.config import VerifyConfig
 from schemas.results import VerifyReport
 from schemas.tables import PLAN_DIR, VIDEOS_DIR, TablesInfo
 
+_NAMED: Final = 3
 # tasks checked, tasks in all
 Progress = Callable[[int, int], None]
 
@@ -29,6 +32,8 @@ def verify(config: VerifyConfig, progress: Progress = lambda done, total: None) 
     store = Store(config.tables)
     info = require_info(store)
     found = Findings(clip_ids=set() if config.index else None)
+    # Before the plan and the commits: one that ends meanwhile has left nothing pending.
+    driven = is_driven(store)
     tasks = check_plan(store, found)
     if tasks is not None:
         committed = committed_tasks(store)
@@ -37,7 +42,8 @@ def verify(config: VerifyConfig, progress: Progress = lambda done, total: None) 
                 f"{PLAN_DIR}/ holds no plan, although {len(committed)} tasks are committed: restore it, or run "
                 "'reelsift extract' with the same inputs, which plans them again"
             )
-        _check_tasks(store, list(tasks.values()), committed, info, found, progress)
+        _tell_pending(tasks, committed, found, is_driven=driven)
+        _check_tasks(store, [tasks[task] for task in tasks if task in committed], info, found, progress)
         found.orphans += orphans(store, tasks, committed, found.clip_objects)
     version = None
     if config.index and tasks is not None:
@@ -50,29 +56,33 @@ def verify(config: VerifyConfig, progress: Progress = lambda done, total: None) 
         problems=found.problems,
         orphans=found.orphans,
         planned=sum(len(task.current) for task in (tasks or {}).values()),
+        pending=found.pending,
         objects=found.objects,
         clips=found.clips,
         index_version=version,
     )
 
 
+def _tell_pending(tasks: Mapping[str, PlannedTask], committed: Set[str], found: Findings, *, is_driven: bool) -> None:
+    """What has no commit: that is a problem, unless somebody is at work on it."""
+    missing = [task for name, task in tasks.items() if task.current and name not in committed]
+    found.pending = sum(len(task.current) for task in missing)
+    if not missing or is_driven:
+        return
+    names = ", ".join(f"{VIDEOS_DIR}/{task.task_id}.parquet" for task in missing[:_NAMED])
+    more = f", and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    first = missing[0].sources[min(missing[0].current)]["uri"]
+    found.problems.append(
+        f"{names}{more}: missing; {found.pending} planned sources, {first} among them, are pending: "
+        "run 'reelsift extract' to go on"
+    )
+
+
 def _check_tasks(
-    store: Store,
-    tasks: list[PlannedTask],
-    committed: set[str],
-    info: TablesInfo,
-    found: Findings,
-    progress: Progress,
+    store: Store, committed: list[PlannedTask], info: TablesInfo, found: Findings, progress: Progress
 ) -> None:
     # Of a task that was planned anew as a whole nobody reads the objects.
-    current = [task for task in tasks if task.current]
+    current = [task for task in committed if task.current]
     for number, task in enumerate(current, 1):
-        if task.task_id in committed:
-            check_task(store, task, info, found)
-        else:
-            first = task.sources[min(task.current)]["uri"]
-            found.problems.append(
-                f"{VIDEOS_DIR}/{task.task_id}.parquet is missing: {len(task.current)} planned sources, {first} among "
-                "them, are pending; run 'reelsift extract' to go on"
-            )
+        check_task(store, task, info, found)
         progress(number, len(current))

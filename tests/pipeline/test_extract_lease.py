@@ -6,7 +6,7 @@ import time
 import psutil
 import pytest
 
-from pipeline.extract_lease import LEASE, STALE_S, TERMS, only_driver
+from pipeline.extract_lease import LEASE, STALE_S, TERMS, is_driven, only_driver, refuse_second_driver
 from pipeline.lease import Holder
 from pipeline.storage import Store
 from schemas.errors import StorageError
@@ -98,3 +98,17 @@ def test_it_is_renewed_while_held(tables):
             time.sleep(0.01)
         assert stored(tables).renewed > first
         assert stored(tables).since == pytest.approx(first)
+
+
+def test_what_would_refuse_is_told_before_anything_is_made_ready(tables):
+    refuse_second_driver(tables)
+    assert not is_driven(tables)
+    with only_driver(tables):
+        assert is_driven(tables)
+    write(tables, dataclasses.replace(ELSEWHERE, renewed=time.time()))
+    assert is_driven(tables)
+    with pytest.raises(StorageError, match="node-7"):
+        refuse_second_driver(tables)
+    write(tables, ELSEWHERE)  # without a sign of life for long
+    refuse_second_driver(tables)
+    assert stored(tables) == ELSEWHERE

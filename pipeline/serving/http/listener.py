@@ -13,6 +13,7 @@ from typing import Final
 import uvicorn
 
 from pipeline.serving.http.envelope import App
+from pipeline.serving.http.head_limits import HeadLimits
 
 _KEEP_ALIVE_S: Final = 75
 _BACKLOG: Final = 1024
@@ -33,6 +34,7 @@ class Listener:
         self._address = host, port
         config = uvicorn.Config(
             app,
+            http=HeadLimits,
             lifespan="on",
             ws="none",
             access_log=False,

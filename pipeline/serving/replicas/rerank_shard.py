@@ -76,6 +76,14 @@ class RerankShard:
         """Open the files of a version, so that no query has to wait for it."""
         await self._in_thread(self._warm, version)
 
+    async def check(self, version: VersionKey) -> None:
+        """Prove that the files of a version are still those that were opened.
+
+        Raises:
+            IndexCorruptError: one was cut.
+        """
+        await self._in_thread(self._check, version)
+
     async def score(
         self, version: VersionKey, texts_QD: np.ndarray, candidates: list[list[CoarseHit]], tier: Tier
     ) -> list[Reranked]:
@@ -109,6 +117,10 @@ class RerankShard:
     ) -> dict[str, HitExplanation]:
         with self._versions.hold(version) as opened:
             return explain(np.array(text_D), addresses, opened.fine, opened.manifest.scoring)
+
+    def _check(self, version: VersionKey) -> None:
+        with self._versions.hold(version) as opened:
+            opened.fine.check()
 
     def _warm(self, version: VersionKey) -> None:
         with self._versions.hold(version) as opened:

@@ -97,6 +97,11 @@ class Reranker(Recaller[OpenedBoth]):
     def _stages(self, opened: OpenedBoth, ask: Ask) -> Stages:
         return Stages(opened.vectors, opened.fine, opened.manifest, ask.mode, ask.k, ask.recall_k, self._score_threads)
 
+    def _check(self, version: VersionKey) -> None:
+        with self._versions.hold(version) as opened:
+            opened.fine.check()
+        super()._check(version)
+
     def _warm(self, version: VersionKey) -> None:
         with self._versions.hold(version) as opened:
             warm_up(opened.fine, opened.manifest.scoring, opened.manifest.token_shape.dim)

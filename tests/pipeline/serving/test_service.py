@@ -1,7 +1,8 @@
 """Batches, likeness, clips, shards and deadlines, with real stores: each answer is that of a search in one process."""
 
 import asyncio
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -270,3 +271,34 @@ def test_more_than_there_is_room_for_is_refused_at_once(index, model):
 
     refused = failure_of_call(index, model, work)
     assert (refused.status, refused.detail.code, refused.retry_after_s) == (429, "overloaded", 1)
+
+
+@contextmanager
+def one_shard_cut(index):
+    """The largest file of fine tokens loses its last bytes, in place, and gets them back."""
+    path = max(Path(index, "versions/1/fine").iterdir(), key=lambda file: file.stat().st_size)
+    whole = path.read_bytes()
+    try:
+        with path.open("r+b") as file:
+            file.truncate(len(whole) - 100)
+        yield
+    finally:
+        with path.open("r+b") as file:
+            file.write(whole)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_file_that_is_cut_while_it_is_served_takes_readiness_away_and_gives_it_back(index, model, parts):
+    async def work(service):
+        before = await service.trouble()
+        with one_shard_cut(index):
+            await service.look()
+            cut = await service.trouble()
+        await service.look()
+        return before, cut, await service.trouble()
+
+    before, cut, after = run(index, model, work, parts)
+    assert before is None
+    assert cut.detail.code == "index_corrupt"
+    assert "its manifest says" in cut.detail.message
+    assert after is None

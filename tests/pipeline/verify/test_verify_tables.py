@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.extract_lease import only_driver
 from pipeline.retry import retry
 from pipeline.storage import Store
 from pipeline.verify.run import verify
@@ -178,8 +179,28 @@ def test_a_pending_task_is_a_problem_and_its_clips_are_an_orphan(store):
     task = tasks(store)[0]
     store.delete(f"videos/{task}.parquet")
     report = check(store)
-    assert report.problems[0].startswith(f"videos/{task}.parquet is missing: 2 planned sources, /videos/")
+    [problem] = report.problems
+    assert problem.startswith(f"videos/{task}.parquet: missing; 2 planned sources, /videos/")
+    assert report.pending == 2
     assert report.orphans == [f"clips/{task}.parquet: of a task without a commit; the next extract writes it anew"]
+
+
+def test_what_an_extraction_is_at_work_on_is_pending_and_no_problem(store):
+    with only_driver(store):
+        store.delete(f"videos/{tasks(store)[0]}.parquet")
+        report = check(store)
+    assert (report.ok, report.pending) == (True, 2)
+    assert not check(store).ok
+
+
+def test_of_many_pending_tasks_a_few_are_named_in_one_line(tmp_path):
+    store = Store(str(tmp_path / "many"))
+    make_tables(store, num_videos=6, videos_per_task=1)
+    for task in tasks(store):
+        store.delete(f"videos/{task}.parquet")
+    [problem] = check(store).problems
+    assert problem.count("videos/t") == 3
+    assert "and 3 more: missing; 6 planned sources" in problem
 
 
 def test_orphans_are_listed_and_are_no_problem(store):
@@ -204,8 +225,8 @@ def test_tables_of_which_a_source_was_retried_stay_whole(store):
         quarantine(store, first, row, "timeout")
     retry(RetryConfig(tables=store.root, videos_per_task=1))
     report = check(store)
-    assert len(report.problems) == 2
-    assert all("pending" in problem for problem in report.problems)
+    [problem] = report.problems
+    assert "2 planned sources" in problem
     assert report.orphans == [f"{folder}/{first}.parquet: superseded: all its sources were planned anew"
                               for folder in ("clips", "videos")]  # fmt: skip
 

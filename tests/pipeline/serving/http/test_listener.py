@@ -71,6 +71,61 @@ def test_two_share_a_port_and_the_other_serves_on_when_one_ends():
     assert run(work()) == ["done"] * 3
 
 
+async def sent_raw(port, *pieces):
+    """What comes back on a connection, to its end, when these bytes are sent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        return await reader.read()
+    except ConnectionResetError:
+        return b"reset"
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "answer"),
+    [
+        ([b"GET / HTTP/1.1\r\nhost: a\r\nx-half"], b"HTTP/1.1 408 "),
+        ([b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"], b"HTTP/1.1 200 "),
+        ([b"GET / HTTP/1.1\r\nhost: a\r\n", b"connection: close\r\n\r\n"], b"HTTP/1.1 200 "),
+        ([b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"a" * (70 << 10)], b"HTTP/1.1 431 "),
+    ],
+)
+def test_a_head_must_be_whole_in_time_and_size(monkeypatch, pieces, answer):
+    monkeypatch.setattr("pipeline.serving.http.head_limits.HEAD_WAIT_S", 0.5)
+    assert exchange(pieces).startswith(answer)
+
+
+def test_a_connection_on_which_nothing_comes_is_closed_without_a_word(monkeypatch):
+    monkeypatch.setattr("pipeline.serving.http.head_limits.HEAD_WAIT_S", 0.2)
+    assert exchange([]) == b""
+
+
+def test_a_body_may_be_larger_than_a_head_and_the_next_head_has_its_own_time(monkeypatch):
+    monkeypatch.setattr("pipeline.serving.http.head_limits.HEAD_WAIT_S", 0.5)
+    post = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n" + b"b" * 100_000
+    answers = exchange([post, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"])
+    assert answers.count(b"HTTP/1.1 200 ") == 2
+
+
+def exchange(pieces):
+    [port] = free_ports(1)
+
+    async def work():
+        listener = Listener(slow, "127.0.0.1", port, grace_s=10)
+        await listener.start()
+        try:
+            return await sent_raw(port, *pieces)
+        finally:
+            await listener.stop()
+
+    return run(work())
+
+
 def test_a_port_of_somebody_else_is_not_shared():
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError, match="in use"):
         shared_socket("127.0.0.1", other.getsockname()[1])
