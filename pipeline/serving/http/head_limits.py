@@ -17,6 +17,8 @@ class HeadLimits(HttpToolsProtocol):
     """
 
     _timer: asyncio.TimerHandle | None = None
+    _has_begun = False
+    # Of a head that has begun; what came with its first bytes may be the end of another request.
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -39,6 +41,7 @@ class HeadLimits(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request came."""
         super().on_message_begin()
+        self._has_begun, self._head_bytes = True, 0
         if self._timer is None:
             self._await_head()
 
@@ -48,16 +51,16 @@ class HeadLimits(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _await_head(self) -> None:
-        self._head_bytes = 0
         self._timer = self.loop.call_later(HEAD_WAIT_S, self._refuse, b"408 Request Timeout")
 
     def _forget_head(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer, self._has_begun = None, False
 
     def _refuse(self, status: bytes) -> None:
+        has_begun = self._has_begun
         self._forget_head()
-        if self._head_bytes:
+        if has_begun:
             self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
         self.transport.close()

@@ -92,7 +92,7 @@ async def sent_raw(port, *pieces):
         ([b"GET / HTTP/1.1\r\nhost: a\r\nx-half"], b"HTTP/1.1 408 "),
         ([b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"], b"HTTP/1.1 200 "),
         ([b"GET / HTTP/1.1\r\nhost: a\r\n", b"connection: close\r\n\r\n"], b"HTTP/1.1 200 "),
-        ([b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"a" * (70 << 10)], b"HTTP/1.1 431 "),
+        ([b"GET / HTTP/1.1\r\nhost: a\r\nx: ", *[b"a" * (20 << 10)] * 4], b"HTTP/1.1 431 "),
     ],
 )
 def test_a_head_must_be_whole_in_time_and_size(monkeypatch, pieces, answer):
@@ -103,6 +103,13 @@ def test_a_head_must_be_whole_in_time_and_size(monkeypatch, pieces, answer):
 def test_a_connection_on_which_nothing_comes_is_closed_without_a_word(monkeypatch):
     monkeypatch.setattr("pipeline.serving.http.head_limits.HEAD_WAIT_S", 0.2)
     assert exchange([]) == b""
+
+
+def test_the_second_head_of_a_connection_must_be_whole_in_time_too(monkeypatch):
+    monkeypatch.setattr("pipeline.serving.http.head_limits.HEAD_WAIT_S", 0.5)
+    answers = exchange([b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"GET / HTTP/1.1\r\nhost"])
+    assert answers.count(b"HTTP/1.1 200 ") == 1
+    assert answers.count(b"HTTP/1.1 408 ") == 1
 
 
 def test_a_body_may_be_larger_than_a_head_and_the_next_head_has_its_own_time(monkeypatch):
