@@ -24,8 +24,8 @@ _LOOK_S: Final = 0.1
 def find_saturation(world: World) -> None:
     """The answers a second of a minute at the highest rate that is answered.
 
-    Rates grow until they are not answered, then the step is halved a few times. A machine whose pace changes answers one
-    step by luck; a minute, as long as the overload that is compared with it, tells what it sustains.
+    Rates grow until they are not answered, then the step is halved a few times. A machine whose pace changes answers
+    one step by luck; a minute, as long as the overload that is compared with it, tells what it sustains.
     """
     highest = _highest_rate(world)
     got = summary(run_apart(world.load(highest, _SUSTAINED_S, 150)), _SUSTAINED_S)
