@@ -10,7 +10,7 @@ from pipeline.sources import Source
 from schemas.ids import task_id, video_id
 from schemas.tables import PLAN_SCHEMA
 
-_TARGET_TASKS = 128
+_TARGET_TASKS = 32
 _MAX_VIDEOS_A_TASK = 32
 
 
@@ -18,7 +18,7 @@ def videos_per_task(num_sources: int) -> int:
     """Sources a task: small for small inputs, so that they spread; at most 32, so that a task fits in memory.
 
     >>> videos_per_task(10), videos_per_task(200), videos_per_task(10**7)
-    (1, 2, 32)
+    (1, 7, 32)
     """
     return max(1, min(_MAX_VIDEOS_A_TASK, -(-num_sources // _TARGET_TASKS)))
 
