@@ -44,7 +44,7 @@ def _lines(report: VerifyReport) -> list[str]:
     lines = _some("problem", report.problems) + _some("orphan", report.orphans)
     index = f", index version {report.index_version}" if report.index_version else ""
     seen = f"{report.planned} planned sources, {report.objects} objects, {report.clips} clips{index}"
-    seen += f"; {report.pending} sources pending, an extraction is at work" if report.ok and report.pending else ""
+    seen += f", {report.pending} sources pending" if report.pending else ""
     counts = f"{len(report.problems)} problems" if report.problems else "ok"
     lines.append(f"{counts}: {seen}; {len(report.orphans)} orphans")
     return lines

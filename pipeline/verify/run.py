@@ -33,7 +33,7 @@ def verify(config: VerifyConfig, progress: Progress = lambda done, total: None) 
     info = require_info(store)
     found = Findings(clip_ids=set() if config.index else None)
     # Before the plan and the commits: one that ends meanwhile has left nothing pending.
-    driven = is_driven(store)
+    is_running = is_driven(store)
     tasks = check_plan(store, found)
     if tasks is not None:
         committed = committed_tasks(store)
@@ -42,7 +42,7 @@ def verify(config: VerifyConfig, progress: Progress = lambda done, total: None) 
                 f"{PLAN_DIR}/ holds no plan, although {len(committed)} tasks are committed: restore it, or run "
                 "'reelsift extract' with the same inputs, which plans them again"
             )
-        _tell_pending(tasks, committed, found, is_driven=driven)
+        _tell_pending(tasks, committed, found, is_running=is_running)
         _check_tasks(store, [tasks[task] for task in tasks if task in committed], info, found, progress)
         found.orphans += orphans(store, tasks, committed, found.clip_objects)
     version = None
@@ -63,11 +63,11 @@ def verify(config: VerifyConfig, progress: Progress = lambda done, total: None) 
     )
 
 
-def _tell_pending(tasks: Mapping[str, PlannedTask], committed: Set[str], found: Findings, *, is_driven: bool) -> None:
+def _tell_pending(tasks: Mapping[str, PlannedTask], committed: Set[str], found: Findings, *, is_running: bool) -> None:
     """What has no commit: that is a problem, unless somebody is at work on it."""
     missing = [task for name, task in tasks.items() if task.current and name not in committed]
     found.pending = sum(len(task.current) for task in missing)
-    if not missing or is_driven:
+    if not missing or is_running:
         return
     names = ", ".join(f"{VIDEOS_DIR}/{task.task_id}.parquet" for task in missing[:_NAMED])
     more = f", and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""

@@ -18,12 +18,10 @@ _FIRST_START: Final = (ApplicationStatus.NOT_STARTED, ApplicationStatus.DEPLOYIN
 
 
 def import_gently(*modules: str) -> None:
-    """Import modules, in a process of Ray's: at low priority where a service answers already.
+    """Import modules in a process of Ray's, at low priority where a service answers already; outside Ray do nothing.
 
     Call it before the `import` statements of the same modules: those then find them loaded. A process may lower its
     priority, but mostly not raise it again; so a thread does the work, and ends.
-
-    Elsewhere nothing is done.
 
     Args:
         modules: names with dots. What cannot be imported is left to the statements, which say why.

@@ -85,10 +85,11 @@ class Recaller(ABC, Generic[_O]):
         await self._in_thread(self._warm, version)
 
     async def check(self, version: VersionKey) -> None:
-        """Prove that Milvus answers searches.
+        """Prove that searches are answered, by Milvus above all.
 
         Raises:
-            VectorStoreError: it does not.
+            VectorStoreError: Milvus does not answer.
+            IndexCorruptError: a file that is read here was cut.
         """
         await self._in_thread(self._check, version)
 
@@ -176,14 +177,17 @@ class Recaller(ABC, Generic[_O]):
         )
 
     def _warm(self, version: VersionKey) -> None:
-        self._check(version)
+        self._search_once(version)
 
     def _recover(self, version: VersionKey) -> None:
         with self._versions.hold(version) as opened:
             opened.vectors.renew()
-        self._check(version)
+        self._search_once(version)
 
     def _check(self, version: VersionKey) -> None:
+        self._search_once(version)
+
+    def _search_once(self, version: VersionKey) -> None:
         with self._versions.hold(version) as opened:
             # The first search makes Milvus load the collections.
             nothing_D = np.zeros(opened.manifest.token_shape.dim, np.float32)

@@ -302,3 +302,16 @@ def test_a_file_that_is_cut_while_it_is_served_takes_readiness_away_and_gives_it
     assert cut.detail.code == "index_corrupt"
     assert "its manifest says" in cut.detail.message
     assert after is None
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_cut_file_does_not_keep_a_milvus_away_that_is_back(index, model, parts):
+    async def work(service):
+        service.breaker.open("Milvus went away")
+        with one_shard_cut(index):
+            await service._watch.look()
+            is_open = service.breaker.is_open
+            await service.look()
+            return is_open, (await service.trouble()).detail.code
+
+    assert run(index, model, work, parts) == (False, "index_corrupt")
