@@ -18,6 +18,8 @@ from schemas.recall import RecallMode
 
 # Of so many candidates, so many are scored, by so much of their records.
 Depth = Callable[[int], tuple[int, Tier]]
+# The same, where so many of others are scored at the same time.
+DepthBeside = Callable[[int, int], tuple[int, Tier]]
 
 
 def all_of_them(candidates: int) -> tuple[int, Tier]:
@@ -27,6 +29,10 @@ def all_of_them(candidates: int) -> tuple[int, Tier]:
     (50, 'all')
     """
     return candidates, "all"
+
+
+def _by_itself(depth: DepthBeside) -> Depth:
+    return lambda candidates: depth(candidates, 0)
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,32 @@ class Stages:
         return [
             self._find(query, depth, set(fine.holes)) if fine.holes else (coarse, fine)
             for query, coarse, fine in zip(queries, found, scored, strict=True)
+        ]
+
+    def find_each(
+        self, queries: Sequence[EncodedQuery], depths: Sequence[DepthBeside]
+    ) -> list[tuple[Recalled, Reranked]]:
+        """As `find_batch`, for texts that have only come at the same time: each has a depth of its own.
+
+        Args:
+            queries: the texts; all have the same expression.
+            depths: of each, asked when the candidates of all are known.
+        """
+        found = recall_batch(self.vectors, self.manifest, queries, self.mode, self.k, self.recall_k)
+        counts = [len(one.candidates) for one in found]
+        chosen = [depth(count, sum(counts) - count) for depth, count in zip(depths, counts, strict=True)]
+        scored: dict[int, Reranked] = {}
+        for tier in {tier for _, tier in chosen}:
+            places = [place for place, (_, its) in enumerate(chosen) if its == tier]
+            texts_QD = np.stack([queries[place].text_D for place in places])
+            candidates = [found[place].candidates[: chosen[place][0]] for place in places]
+            reranked = rerank_batch(texts_QD, candidates, self.fine, self.manifest.scoring, self.threads, tier)
+            scored |= zip(places, reranked, strict=True)
+        return [
+            self._find(query, _by_itself(depth), set(scored[place].holes))
+            if scored[place].holes
+            else (found[place], scored[place])
+            for place, (query, depth) in enumerate(zip(queries, depths, strict=True))
         ]
 
     def _find(self, query: EncodedQuery, depth: Depth, holes: set[str]) -> tuple[Recalled, Reranked]:

@@ -66,14 +66,19 @@ def build(config: ServeConfig, front: Front | None = None) -> Application:
     replicas, parts = config.reranker_replicas, config.rerank_shards
     if parts == 1:
         reranker = _deployed(Reranker, "Reranker", config, replicas)
-        return _bound(ingress, *before, reranker.bind(config.index, config.score_threads))
+        return _bound(ingress, *before, reranker.bind(config.index, config.score_threads, config.max_batch))
     shards = [
         _deployed(RerankShard, f"RerankShard{part}", config, replicas).bind(
             config.index, part, parts, config.score_threads
         )
         for part in range(parts)
     ]
-    return _bound(ingress, *before, _deployed(StageOne, "StageOne", config, replicas).bind(config.index), *shards)
+    return _bound(
+        ingress,
+        *before,
+        _deployed(StageOne, "StageOne", config, replicas).bind(config.index, config.max_batch),
+        *shards,
+    )
 
 
 def _bound(deployment: Any, *args: Any) -> Application:

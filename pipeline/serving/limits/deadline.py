@@ -149,11 +149,18 @@ class Depth:
         each_ms = costs.frames_ms if self._plan.tier == "frames" and costs.frames_ms is not None else costs.all_ms
         return self._plan.candidates * each_ms
 
-    def choose(self, candidates: int) -> "tuple[int, Tier]":
-        """How many of so many candidates are scored, and by what."""
+    def choose(self, candidates: int, beside: int = 0) -> "tuple[int, Tier]":
+        """How many of so many candidates are scored, and by what.
+
+        Args:
+            candidates: of this request.
+            beside: of others, which are scored in the same time.
+        """
         if not self._rerank:
             return 0, "all"
-        self._plan = plan(self._clock.left_ms(), candidates, self._k, self._costs.now())
+        costs = self._costs.now()
+        left_ms = self._clock.left_ms() - beside * costs.all_ms * _SPARE
+        self._plan = plan(left_ms, candidates, self._k, costs)
         return self._plan.candidates, self._plan.tier
 
     def note(self, spent_ms: float) -> None:

@@ -11,7 +11,7 @@ import_gently("pipeline.recall_batch")
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Set
+from collections.abc import Callable, Hashable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -24,17 +24,23 @@ from pipeline.recall import Recalled, recall
 from pipeline.recall_batch import recall_batch
 from pipeline.serving.limits.version_cache import VersionCache
 from pipeline.serving.messages import Ask, Candidates, VersionKey, key_of
+from pipeline.serving.replicas.gathering import Gathering
 from pipeline.serving.replicas.work_threads import work_threads
 from pipeline.storage import Store
 from schemas.errors import ReelsiftError
 from schemas.fields import FieldType
 from schemas.http import ClipInfo
-from schemas.manifest import VersionManifest
+from schemas.manifest import LITE, VersionManifest
 from schemas.results import SearchHit
 
 _T = TypeVar("_T")
-# While some wait for Milvus, others read and score.
 _THREADS: Final = 8
+# While one batch of searches waits for Milvus, the other is read and scored. More of them take the interpreter's lock
+# from each other: with eight threads one replica answered 35 searches a second and left a third of two cores idle.
+AT_ONCE: Final = 2
+# Of fewer vectors than 20, Milvus compares each by itself also where it compares all of a segment, so that scores do
+# not depend on their number (`distance_compute_blas_threshold` of Faiss).
+MAX_TOGETHER: Final = 16
 # A search that takes longer has met a Milvus that is gone or lost; its thread is wanted again when that is back.
 _CALL_S: Final = 5
 _KINDS: Final[dict[FieldType, Callable[[Any], bool | int | float | str]]] = {
@@ -101,21 +107,6 @@ class Recaller(ABC, Generic[_O]):
         """
         await self._in_thread(self._recover, version)
 
-    async def recall(
-        self, version: VersionKey, query: EncodedQuery, ask: Ask, skip: Set[str] = frozenset()
-    ) -> Candidates:
-        """Candidates for one text.
-
-        Raises:
-            IndexMissingError: the version is gone.
-            VectorStoreError: Milvus is away.
-        """
-        return await self._in_thread(self._recall, version, query, ask, skip)
-
-    async def recall_batch(self, version: VersionKey, queries: list[EncodedQuery], ask: Ask) -> list[Candidates]:
-        """Candidates for many texts; as for one."""
-        return await self._in_thread(self._recall_batch, version, queries, ask)
-
     async def similar(self, version: VersionKey, clip_id: str, k: int) -> list[SearchHit] | None:
         """The k clips most like a clip by their coarse vectors, or None if there is no such clip.
 
@@ -134,15 +125,6 @@ class Recaller(ABC, Generic[_O]):
 
     async def _in_thread(self, work: Callable[..., _T], *args: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
-
-    def _recall(self, version: VersionKey, query: EncodedQuery, ask: Ask, skip: Set[str]) -> Candidates:
-        with self._versions.hold(version) as opened:
-            return _message(recall(opened.vectors, opened.manifest, query, ask.mode, ask.k, ask.recall_k, skip))
-
-    def _recall_batch(self, version: VersionKey, queries: list[EncodedQuery], ask: Ask) -> list[Candidates]:
-        with self._versions.hold(version) as opened:
-            found = recall_batch(opened.vectors, opened.manifest, queries, ask.mode, ask.k, ask.recall_k)
-        return [_message(one) for one in found]
 
     def _similar(self, version: VersionKey, clip_id: str, k: int) -> list[SearchHit] | None:
         with self._versions.hold(version) as opened:
@@ -202,12 +184,67 @@ class Recaller(ABC, Generic[_O]):
         return VectorStore.open(manifest.milvus, self._index.root, _CALL_S)
 
 
+@dataclass(frozen=True)
+class _Question:
+    """One search."""
+
+    version: VersionKey
+    query: EncodedQuery
+    ask: Ask
+
+    @property
+    def kind(self) -> Hashable:
+        """Only those that ask Milvus for the same can be answered together."""
+        return self.version, self.ask.mode, self.ask.k, self.ask.recall_k, self.query.expression
+
+
 class StageOne(Recaller[Opened]):
     """Stage 1 alone, for where the fine tokens are divided among rerank shards.
 
     Args:
         index_uri: the index.
+        max_batch: searches that are answered together, where so many wait.
     """
+
+    def __init__(self, index_uri: str, max_batch: int = MAX_TOGETHER) -> None:
+        super().__init__(index_uri)
+        self._gathering = Gathering(self._pool, self._recall_together, AT_ONCE, min(max_batch, MAX_TOGETHER))
+
+    async def recall(
+        self, version: VersionKey, query: EncodedQuery, ask: Ask, skip: Set[str] = frozenset()
+    ) -> Candidates:
+        """Candidates for one text.
+
+        Raises:
+            IndexMissingError: the version is gone.
+            VectorStoreError: Milvus is away.
+        """
+        question = _Question(version, query, ask)
+        if skip:
+            return await self._in_thread(self._recall, question, skip)
+        return await self._gathering.ask(question.kind, question)
+
+    async def recall_batch(self, version: VersionKey, queries: list[EncodedQuery], ask: Ask) -> list[Candidates]:
+        """Candidates for many texts; as for one."""
+        return await self._in_thread(self._recall_batch, version, queries, ask)
+
+    def _recall_together(self, questions: Sequence[_Question]) -> list[Candidates]:
+        first = questions[0]
+        with self._versions.hold(first.version) as opened:
+            alone = len(questions) == 1 or opened.manifest.milvus == LITE
+        if alone:
+            return [self._recall(question, frozenset()) for question in questions]
+        return self._recall_batch(first.version, [question.query for question in questions], first.ask)
+
+    def _recall(self, question: _Question, skip: Set[str]) -> Candidates:
+        query, ask = question.query, question.ask
+        with self._versions.hold(question.version) as opened:
+            return _message(recall(opened.vectors, opened.manifest, query, ask.mode, ask.k, ask.recall_k, skip))
+
+    def _recall_batch(self, version: VersionKey, queries: list[EncodedQuery], ask: Ask) -> list[Candidates]:
+        with self._versions.hold(version) as opened:
+            found = recall_batch(opened.vectors, opened.manifest, queries, ask.mode, ask.k, ask.recall_k)
+        return [_message(one) for one in found]
 
     def _open(self, key: VersionKey) -> Opened:
         manifest = read_manifest(self._index, key.version)

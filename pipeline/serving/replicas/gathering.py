@@ -1,0 +1,122 @@
+"""Requests that wait for a thread are done together when one is free: nobody waits for others to come."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from schemas.errors import ReelsiftError, VectorStoreError
+
+_Q = TypeVar("_Q")
+_A = TypeVar("_A")
+
+
+@dataclass(frozen=True)
+class _Waiting(Generic[_Q, _A]):
+    kind: Hashable
+    question: _Q
+    answer: "asyncio.Future[_A]"
+
+
+class Gathering(Generic[_Q, _A]):
+    """Answers questions in batches that form by themselves. For one event loop.
+
+    While fewer batches than `at_once` are in work a question goes at once and alone. Those that come meanwhile wait,
+    and the next thread that is free takes as many of one kind as there are: under load batches grow and each question
+    costs less, and without load nothing is delayed. `serve.batch` of Ray 2.60 is no help here: it closes a batch before
+    that waits for its turn, so without a delay for more each holds one question.
+
+    Args:
+        pool: threads that do the work; at least `at_once` of them should be free.
+        work: answers the questions of one kind, in their order.
+        at_once: batches in work.
+        largest: questions of a batch.
+    """
+
+    def __init__(
+        self, pool: Executor, work: Callable[[Sequence[_Q]], Sequence[_A]], at_once: int, largest: int
+    ) -> None:
+        self._pool = pool
+        self._work = work
+        self._at_once = at_once
+        self._largest = largest
+        self._in_work = 0
+        self._waiting: deque[_Waiting[_Q, _A]] = deque()
+
+    async def ask(self, kind: Hashable, question: _Q) -> _A:
+        """The answer to one question.
+
+        Args:
+            kind: only questions of equal kinds share a batch.
+            question: what `work` gets.
+
+        Raises:
+            ReelsiftError: what `work` raises for it; where it raises for a batch, each question is asked again alone.
+                A VectorStoreError is everyone's.
+        """
+        answer: asyncio.Future[_A] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(kind, question, answer))
+        self._begin()
+        return await answer
+
+    def _begin(self) -> None:
+        while self._in_work < self._at_once and (batch := self._next_batch()):
+            questions = [one.question for one in batch]
+            try:
+                done = asyncio.get_running_loop().run_in_executor(self._pool, self._answered, questions)
+            except RuntimeError:
+                # The pool is closed: the replica ends.
+                for one in batch:
+                    one.answer.cancel()
+                continue
+            self._in_work += 1
+            done.add_done_callback(lambda done, batch=batch: self._end(batch, done))  # type: ignore[misc]
+
+    def _answered(self, questions: Sequence[_Q]) -> Sequence[_A | ReelsiftError]:
+        try:
+            return self._work(questions)
+        except ReelsiftError as error:
+            if len(questions) == 1 or isinstance(error, VectorStoreError):
+                raise
+        # One's damaged record is not to be the neighbours' failure.
+        return [self._alone(question) for question in questions]
+
+    def _alone(self, question: _Q) -> _A | ReelsiftError:
+        try:
+            return self._work([question])[0]
+        except ReelsiftError as error:
+            return error
+
+    def _next_batch(self) -> list[_Waiting[_Q, _A]]:
+        batch: list[_Waiting[_Q, _A]] = []
+        others: deque[_Waiting[_Q, _A]] = deque()
+        while self._waiting and len(batch) < self._largest:
+            one = self._waiting.popleft()
+            # Whoever gave up in the meantime is not to be answered.
+            if not one.answer.done():
+                (batch if not batch or batch[0].kind == one.kind else others).append(one)
+        self._waiting.extendleft(reversed(others))
+        return batch
+
+    def _end(self, batch: list[_Waiting[_Q, _A]], done: "asyncio.Future[Sequence[_A | ReelsiftError]]") -> None:
+        self._in_work -= 1
+        for one, answer in zip(batch, _answers(done, len(batch)), strict=True):
+            if one.answer.done():
+                continue
+            if answer is None:
+                one.answer.cancel()
+            elif isinstance(answer, BaseException):
+                one.answer.set_exception(answer)
+            else:
+                one.answer.set_result(answer)
+        self._begin()
+
+
+def _answers(done: "asyncio.Future[Sequence[Any]]", count: int) -> Sequence[Any]:
+    """What each question is told: an answer, an error, or None where the pool was closed before its turn."""
+    if done.cancelled():
+        return [None] * count
+    error = done.exception()
+    return done.result() if error is None else [error] * count
