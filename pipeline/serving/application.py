@@ -62,14 +62,14 @@ def build(config: ServeConfig, front: Front | None = None) -> Application:
     encoder = _deployed(TextEncoder, "TextEncoder", config, config.encoder_replicas, config.max_batch)
     # It listens where this process was started, and there its port was proven to be free.
     ingress = _deployed(Ingress, _INGRESS, config, config.ingress_replicas, 0, _here())
-    before = (config, front, media, encoder.bind(config.index, config.max_batch, config.batch_wait_ms / 1000))
+    before = (config, front, media, encoder.bind(config.index, config.max_batch))
     replicas, parts = config.reranker_replicas, config.rerank_shards
     if parts == 1:
         reranker = _deployed(Reranker, "Reranker", config, replicas)
         return _bound(ingress, *before, reranker.bind(config.index, config.score_threads, config.max_batch))
     shards = [
         _deployed(RerankShard, f"RerankShard{part}", config, replicas).bind(
-            config.index, part, parts, config.score_threads
+            config.index, part, parts, config.score_threads, config.max_batch
         )
         for part in range(parts)
     ]

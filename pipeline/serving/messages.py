@@ -64,21 +64,31 @@ class EncodedBatch:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What stage 1 found for one text: clips for stage 2, and others that rank below them."""
+    """What stage 1 found for one text: clips for stage 2, and others that rank below them; and of how many at once."""
 
     candidates: list[CoarseHit]
     others: list[CoarseHit]
     timings_ms: dict[str, float]
+    batch: int = 1
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Ranked clips, the milliseconds of each stage, what was left out for want of time, and fine records read."""
+    """One search's answer.
+
+    Attributes:
+        hits: ranked clips.
+        timings_ms: of each stage.
+        degraded: what was left out for want of time.
+        reads: fine records.
+        batch: how many searches were asked of Milvus together, this one included.
+    """
 
     hits: list[SearchHit]
     timings_ms: dict[str, float]
     degraded: list[str]
     reads: Reads = NO_READS
+    batch: int = 1
 
 
 def writable(query: EncodedQuery) -> EncodedQuery:

@@ -97,10 +97,10 @@ class Service:
         with self.limiter.admitted():
             async with _until(clock):
                 encoded: Encoded = await call(self._encoder.encode, manifest.version, request.query)
-                current_notes().encoder_batch = encoded.batch
                 query = replace(encoded.vectors, expression=expression)
                 ask = _ask(request, mode, clock, explain=request.explain)
                 answer = await self._milvus(self._stages.answer(manifest, query, ask))
+                current_notes().together = {"encoder": encoded.batch, "recall": answer.batch}
                 current_notes().reads = answer.reads
         return SearchResult(
             query=request.query,

@@ -7,7 +7,7 @@ out: its candidates keep their coarse score, rank below the others, and the answ
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -174,7 +174,7 @@ class Sharded(StageOneCalls):
         ):
             explained |= part
         hits = [hit.model_copy(update={"explanation": explained.get(hit.clip_id)}) for hit in answer.hits]
-        return Answer(hits, {**answer.timings_ms, "explain": elapsed_ms(start)}, answer.degraded, answer.reads)
+        return replace(answer, hits=hits, timings_ms={**answer.timings_ms, "explain": elapsed_ms(start)})
 
 
 def _covered(found: Candidates, manifest: VersionManifest) -> list[CoarseHit]:
@@ -212,7 +212,7 @@ def _answer(found: Candidates, gathered: _Gathered, place: int, depth: Depth, as
     scores, best_s = [marks[hit.clip_id][0] for hit in fine], [marks[hit.clip_id][1] for hit in fine]
     hits: list[SearchHit] = ranked(fine + coarse, Reranked(scores, best_s, 0.0, 0.0), ask.k)
     timings_ms = {**found.timings_ms, "read": gathered.read_ms, "score": gathered.score_ms}
-    return Answer(hits, timings_ms, _degraded(depth.degraded, gathered, bool(marks)), gathered.reads)
+    return Answer(hits, timings_ms, _degraded(depth.degraded, gathered, bool(marks)), gathered.reads, found.batch)
 
 
 def _degraded(steps: list[str], gathered: _Gathered, any_fine: bool) -> list[str]:

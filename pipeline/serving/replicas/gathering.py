@@ -5,12 +5,18 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from schemas.errors import ReelsiftError, VectorStoreError
 
 _Q = TypeVar("_Q")
 _A = TypeVar("_A")
+# While one batch of searches waits for Milvus, the other is read and scored. More of them take the interpreter's lock
+# from each other: with eight threads one replica answered 35 searches a second and left a third of two cores idle.
+AT_ONCE: Final = 2
+# Of fewer vectors than 20, Milvus compares each by itself also where it compares all of a segment, so that scores do
+# not depend on their number (`distance_compute_blas_threshold` of Faiss).
+MAX_TOGETHER: Final = 16
 
 
 @dataclass(frozen=True)
@@ -33,15 +39,22 @@ class Gathering(Generic[_Q, _A]):
         work: answers the questions of one kind, in their order.
         at_once: batches in work.
         largest: questions of a batch.
+        everyones: errors that a question alone would meet as well.
     """
 
     def __init__(
-        self, pool: Executor, work: Callable[[Sequence[_Q]], Sequence[_A]], at_once: int, largest: int
+        self,
+        pool: Executor,
+        work: Callable[[Sequence[_Q]], Sequence[_A]],
+        at_once: int,
+        largest: int,
+        everyones: type[ReelsiftError] = VectorStoreError,
     ) -> None:
         self._pool = pool
         self._work = work
         self._at_once = at_once
         self._largest = largest
+        self._everyones = everyones
         self._in_work = 0
         self._waiting: deque[_Waiting[_Q, _A]] = deque()
 
@@ -53,8 +66,8 @@ class Gathering(Generic[_Q, _A]):
             question: what `work` gets.
 
         Raises:
-            ReelsiftError: what `work` raises for it; where it raises for a batch, each question is asked again alone.
-                A VectorStoreError is everyone's.
+            ReelsiftError: what `work` raises for it; where it raises for a batch, each question is asked again alone,
+                but not after an error of `everyones`.
         """
         answer: asyncio.Future[_A] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(kind, question, answer))
@@ -78,7 +91,7 @@ class Gathering(Generic[_Q, _A]):
         try:
             return self._work(questions)
         except ReelsiftError as error:
-            if len(questions) == 1 or isinstance(error, VectorStoreError):
+            if len(questions) == 1 or isinstance(error, self._everyones):
                 raise
         # One's damaged record is not to be the neighbours' failure.
         return [self._alone(question) for question in questions]

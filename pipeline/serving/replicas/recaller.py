@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -24,7 +24,7 @@ from pipeline.recall import Recalled, recall
 from pipeline.recall_batch import recall_batch
 from pipeline.serving.limits.version_cache import VersionCache
 from pipeline.serving.messages import Ask, Candidates, VersionKey, key_of
-from pipeline.serving.replicas.gathering import Gathering
+from pipeline.serving.replicas.gathering import AT_ONCE, MAX_TOGETHER, Gathering
 from pipeline.serving.replicas.work_threads import work_threads
 from pipeline.storage import Store
 from schemas.errors import ReelsiftError
@@ -35,12 +35,6 @@ from schemas.results import SearchHit
 
 _T = TypeVar("_T")
 _THREADS: Final = 8
-# While one batch of searches waits for Milvus, the other is read and scored. More of them take the interpreter's lock
-# from each other: with eight threads one replica answered 35 searches a second and left a third of two cores idle.
-AT_ONCE: Final = 2
-# Of fewer vectors than 20, Milvus compares each by itself also where it compares all of a segment, so that scores do
-# not depend on their number (`distance_compute_blas_threshold` of Faiss).
-MAX_TOGETHER: Final = 16
 # A search that takes longer has met a Milvus that is gone or lost; its thread is wanted again when that is back.
 _CALL_S: Final = 5
 _KINDS: Final[dict[FieldType, Callable[[Any], bool | int | float | str]]] = {
@@ -234,7 +228,8 @@ class StageOne(Recaller[Opened]):
             alone = len(questions) == 1 or opened.manifest.milvus == LITE
         if alone:
             return [self._recall(question, frozenset()) for question in questions]
-        return self._recall_batch(first.version, [question.query for question in questions], first.ask)
+        found = self._recall_batch(first.version, [question.query for question in questions], first.ask)
+        return [replace(one, batch=len(questions)) for one in found]
 
     def _recall(self, question: _Question, skip: Set[str]) -> Candidates:
         query, ask = question.query, question.ask

@@ -6,8 +6,9 @@ import_gently("pipeline.rerank_batch", "pipeline.explain")
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, TypeVar
 
 import numpy as np
@@ -17,11 +18,12 @@ from pipeline.explain import explain
 from pipeline.index.fine_store import FineStore, Tier
 from pipeline.index.hits import CoarseHit
 from pipeline.index.versions import live_manifest, open_fine, read_manifest
-from pipeline.ranking import Reranked
+from pipeline.ranking import NO_READS, Reranked
 from pipeline.rerank import warm_up
 from pipeline.rerank_batch import rerank_batch
 from pipeline.serving.limits.version_cache import VersionCache
 from pipeline.serving.messages import VersionKey, key_of
+from pipeline.serving.replicas.gathering import AT_ONCE, MAX_TOGETHER, Gathering
 from pipeline.serving.replicas.work_threads import work_threads
 from pipeline.serving.shard_assignment import parts_of_files
 from pipeline.storage import Store
@@ -45,6 +47,16 @@ class OpenedPart:
         self.fine.close()
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What one search asks: the texts, and the candidates of each."""
+
+    version: VersionKey
+    texts_QD: np.ndarray
+    candidates: list[list[CoarseHit]]
+    tier: Tier
+
+
 class RerankShard:
     """Stage 2 of one part.
 
@@ -53,9 +65,12 @@ class RerankShard:
         part: which one, from 0.
         parts: how many there are.
         score_threads: that share the scoring of one query.
+        max_batch: searches that are scored together, where so many wait.
     """
 
-    def __init__(self, index_uri: str, part: int, parts: int, score_threads: int = 1) -> None:
+    def __init__(
+        self, index_uri: str, part: int, parts: int, score_threads: int = 1, max_batch: int = MAX_TOGETHER
+    ) -> None:
         torch.set_num_threads(1)
         self._index = Store(index_uri)
         self._part = part
@@ -63,6 +78,7 @@ class RerankShard:
         self._score_threads = score_threads
         self._versions = VersionCache(self._open, OpenedPart.close)
         self._pool = work_threads(_THREADS, "rerank")
+        self._gathering = Gathering(self._pool, self._score, AT_ONCE, max_batch)
         # A replica that comes in the place of one that died is asked as soon as it is there.
         with contextlib.suppress(ReelsiftError):
             self._warm(key_of(live_manifest(self._index)))
@@ -93,7 +109,9 @@ class RerankShard:
             IndexMissingError: the version is gone.
             IndexCorruptError: a file is not what the manifest says, or a record is not that of its clip.
         """
-        return await self._in_thread(self._score, version, texts_QD, candidates, tier)
+        # Ray hands arrays over read-only, and torch warns of each such one.
+        part = _Part(version, np.array(texts_QD), candidates, tier)
+        return await self._gathering.ask((version, tier), part)
 
     async def explain(
         self, version: VersionKey, text_D: np.ndarray, addresses: dict[str, tuple[int, int]]
@@ -104,13 +122,19 @@ class RerankShard:
     async def _in_thread(self, work: Callable[..., _T], *args: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
 
-    def _score(
-        self, version: VersionKey, texts_QD: np.ndarray, candidates: list[list[CoarseHit]], tier: Tier
-    ) -> list[Reranked]:
-        with self._versions.hold(version) as opened:
-            # Ray hands arrays over read-only, and torch warns of each such one.
-            texts = np.array(texts_QD)
-            return rerank_batch(texts, candidates, opened.fine, opened.manifest.scoring, self._score_threads, tier)
+    def _score(self, parts: Sequence[_Part]) -> list[list[Reranked]]:
+        """Score what several searches ask of one version and tier; reads are told once."""
+        texts_QD = np.concatenate([part.texts_QD for part in parts])
+        candidates = [hits for part in parts for hits in part.candidates]
+        with self._versions.hold(parts[0].version) as opened:
+            scoring = opened.manifest.scoring
+            scored = rerank_batch(texts_QD, candidates, opened.fine, scoring, self._score_threads, parts[0].tier)
+        answers: list[list[Reranked]] = []
+        rest = iter(scored)
+        for part in parts:
+            own = list(islice(rest, len(part.candidates)))
+            answers.append([replace(one, reads=NO_READS) for one in own] if answers else own)
+        return answers
 
     def _explain(
         self, version: VersionKey, text_D: np.ndarray, addresses: dict[str, tuple[int, int]]

@@ -22,8 +22,8 @@ from pipeline.recall import Recalled
 from pipeline.rerank import warm_up
 from pipeline.serving.limits.deadline import Clock, Depth, MeasuredCosts
 from pipeline.serving.messages import Answer, Ask, VersionKey, writable
-from pipeline.serving.replicas.gathering import Gathering
-from pipeline.serving.replicas.recaller import AT_ONCE, MAX_TOGETHER, Opened, Recaller
+from pipeline.serving.replicas.gathering import AT_ONCE, MAX_TOGETHER, Gathering
+from pipeline.serving.replicas.recaller import Opened, Recaller
 from schemas.manifest import LITE
 
 
@@ -113,7 +113,8 @@ class Reranker(Recaller[OpenedBoth]):
             # Times and reads are those of all, and are counted once.
             depth.note((scored.read_ms + scored.score_ms) * len(scored.scores) / num_scored)
             reads = NO_READS if answers else scored.reads
-            answers.append(replace(_answer(opened, question, depth, found, scored), reads=reads))
+            answer = _answer(opened, question, depth, found, scored)
+            answers.append(replace(answer, reads=reads, batch=len(questions)))
         return answers
 
     def _answer_batch(self, version: VersionKey, encoded: list[EncodedQuery], ask: Ask, clock: Clock) -> list[Answer]:

@@ -44,9 +44,10 @@ class Metrics:
         self._batches = Histogram(
             "reelsift_search_batch_queries", "Texts of a batch search.", buckets=_COUNTS, registry=registry
         )
-        self._encoded = Histogram(
-            "reelsift_encoder_batch_requests",
-            "Searches that the text encoder took together, seen by each of them.",
+        self._together = Histogram(
+            "reelsift_searches_together",
+            "Searches that a part of the service took together, seen by each of them.",
+            ("part",),
             buckets=_COUNTS,
             registry=registry,
         )
@@ -91,9 +92,10 @@ class Metrics:
         """Count a batch search of so many texts."""
         self._batches.observe(queries)
 
-    def encoded(self, together: int) -> None:
-        """Count a search whose text was encoded in a batch of so many."""
-        self._encoded.observe(together)
+    def taken_together(self, searches: dict[str, int]) -> None:
+        """Count a search that each of these parts took in a batch of so many."""
+        for part, count in searches.items():
+            self._together.labels(part).observe(count)
 
     def read(self, reads: Reads) -> None:
         """Count the fine records that a search read."""

@@ -29,8 +29,7 @@ class ObservedBackend:
         notes.timings_ms, notes.degraded = found.timings_ms, found.degraded
         self._metrics.searched(found.timings_ms, found.degraded)
         self._metrics.read(notes.reads)
-        if notes.encoder_batch is not None:
-            self._metrics.encoded(notes.encoder_batch)
+        self._metrics.taken_together(notes.together)
         return found
 
     async def batch(self, request: BatchRequest) -> BatchResult:

@@ -16,7 +16,7 @@ class RequestNotes:
         hits: how many.
         timings_ms: stages.
         degraded: steps that were left out.
-        encoder_batch: requests that the text encoder took together with this one, itself included.
+        together: by part of the service, how many searches it took together with this one, itself included.
         reads: records of fine tokens.
     """
 
@@ -25,7 +25,7 @@ class RequestNotes:
     hits: int | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
     degraded: list[str] = field(default_factory=list)
-    encoder_batch: int | None = None
+    together: dict[str, int] = field(default_factory=dict)
     reads: Reads = NO_READS
 
 

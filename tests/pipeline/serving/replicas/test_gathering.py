@@ -66,14 +66,17 @@ def test_only_equal_kinds_share_a_batch_and_none_is_overtaken_for_ever(pool):
 def test_an_error_is_that_questions_alone(pool):
     work = Work()
     answers = asyncio.run(asked(Gathering(pool, work, at_once=1, largest=16), work, 1, 2, "damaged", 4))
-    assert answers[:2] == [10, 20] and answers[3] == 40
-    assert isinstance(answers[2], IndexCorruptError) and "damaged" in str(answers[2])
+    assert answers[:2] == [10, 20]
+    assert answers[3] == 40
+    assert isinstance(answers[2], IndexCorruptError)
+    assert "damaged" in str(answers[2])
 
 
 def test_a_store_that_is_away_is_asked_once(pool):
     work = Work(VectorStoreError)
     answers = asyncio.run(asked(Gathering(pool, work, at_once=1, largest=16), work, 1, 2, "away", 4))
-    assert answers[0] == 10 and all(isinstance(answer, VectorStoreError) for answer in answers[1:])
+    assert answers[0] == 10
+    assert all(isinstance(answer, VectorStoreError) for answer in answers[1:])
     assert work.batches == [[1], [2, "away", 4]]
 
 
@@ -101,7 +104,9 @@ def test_who_gave_up_is_left_out(pool):
         return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), WAIT_S)
 
     answers = asyncio.run(ask())
-    assert answers[0] == 10 and answers[2] == 30 and isinstance(answers[1], asyncio.CancelledError)
+    assert answers[0] == 10
+    assert answers[2] == 30
+    assert isinstance(answers[1], asyncio.CancelledError)
     assert work.batches == [[1], [3]]
 
 
@@ -117,4 +122,5 @@ def test_a_closed_pool_leaves_nobody_waiting(pool):
         return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), WAIT_S)
 
     answers = asyncio.run(ask())
-    assert answers[0] == 10 and isinstance(answers[1], BaseException)
+    assert answers[0] == 10
+    assert isinstance(answers[1], BaseException)

@@ -210,15 +210,16 @@ def test_a_request_is_a_span_of_the_callers_trace_and_its_stages_are_below_it(co
     assert lines_of(tmp_path / "log")[0]["trace_id"] == trace_id
 
 
-def test_searches_encoded_together_are_counted_where_the_encoder_tells():
+def test_searches_taken_together_are_counted_where_a_part_tells():
     class Batching(FakeBackend):
         async def search(self, request):
-            current_notes().encoder_batch = 4
+            current_notes().together = {"encoder": 4, "recall": 2}
             return await super().search(request)
 
     metrics = Metrics()
     begin_notes()
     asyncio.run(ObservedBackend(Batching(), metrics).search(SearchRequest(query="a")))
     text = metrics.exposition(asyncio.run(FakeBackend().index()), None).decode()
-    assert "reelsift_encoder_batch_requests_sum 4.0" in text
-    assert "reelsift_encoder_batch_requests_count 1.0" in text
+    for part, count in (("encoder", 4.0), ("recall", 2.0)):
+        assert f'reelsift_searches_together_sum{{part="{part}"}} {count}' in text
+        assert f'reelsift_searches_together_count{{part="{part}"}} 1.0' in text
