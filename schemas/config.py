@@ -230,7 +230,7 @@ class ServeConfig(FrontSettings, Config):
     # Queries that come together already use the cores; more threads shorten a single query on an idle machine.
     score_threads: int = Field(default=1, ge=1, le=64)
     # Searches that a replica answers together, where so many wait for it.
-    max_batch: int = Field(default=16, ge=1, le=65_536)
+    max_batch: int = Field(default=8, ge=1, le=65_536)
     cpus_per_replica: float = Field(default=0.1, gt=0, le=1024)
     request_timeout_s: Seconds = 30.0
     # A search that is expected to take longer, because of those under way, is refused with 429. So much bridges the

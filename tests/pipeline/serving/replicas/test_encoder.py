@@ -1,5 +1,8 @@
 """A batch gives each text the vector that it has alone, and a broken version fails only its own texts."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -8,7 +11,8 @@ from pipeline.query_encoding import encode_query
 from pipeline.serving.limits.version_cache import VersionCache
 from pipeline.serving.replicas import encoder as encoder_module
 from pipeline.serving.replicas.encoder import TextEncoder
-from schemas.errors import UnknownModelError
+from pipeline.serving.replicas.gathering import Gathering
+from schemas.errors import ReelsiftError, UnknownModelError
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +29,9 @@ def encoder(model):
 
     made = object.__new__(TextEncoder)  # its constructor is for a replica
     made._models = VersionCache(load, lambda _: None)
-    return made
+    with ThreadPoolExecutor(2) as made._pool:
+        made._gathering = Gathering(made._pool, made._encode_batch, 1, 16, everyones=ReelsiftError)
+        yield made
 
 
 def test_vectors_do_not_depend_on_the_batch(encoder, model):
@@ -45,11 +51,16 @@ def test_equal_texts_of_a_batch_are_encoded_once(encoder, monkeypatch):
         return encode_query(model, text)
 
     monkeypatch.setattr(encoder_module, "encode_query", counted)
-    encoder._encode_batch([(1, "a"), (1, "b"), (1, "a"), (3, "a")])
-    assert sorted(asked) == ["a", "a", "b"]
+    encoder._encode_batch([(1, "a"), (1, "b"), (1, "a")])
+    assert sorted(asked) == ["a", "b"]
 
 
 def test_a_version_without_its_model_fails_alone(encoder):
-    good, bad, also_good = encoder._encode_batch([(1, "a"), (2, "a"), (1, "b")])
+    async def ask():
+        requests = ((1, "a"), (2, "a"), (1, "b"), (2, "b"))
+        return await asyncio.gather(*(encoder.encode(*request) for request in requests), return_exceptions=True)
+
+    good, bad, also_good, also_bad = asyncio.run(ask())
     assert isinstance(bad, UnknownModelError)
+    assert isinstance(also_bad, UnknownModelError)
     assert good.vectors.text_D.shape == also_good.vectors.text_D.shape == (128,)

@@ -22,7 +22,7 @@ def exported():
     metrics.answered("/v1/search", "POST", 200, 0.1)
     metrics.searched({"encode": 1.0}, ["coarse_only"])
     metrics.batched(3)
-    metrics.encoded(2)
+    metrics.taken_together({"encoder": 2, "recall": 3})
     metrics.read(Reads(3, 1))
     metrics.pictured(cached=True)
     metrics.sent(10)
