@@ -54,6 +54,10 @@ def connect(*, object_store_bytes: int = _LOCAL_STORE_BYTES) -> Resources:
     # A venv started through `uv run` would otherwise be rebuilt for every worker.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     address = os.environ.get("RAY_ADDRESS")
+    if not address:
+        # Of a Ray that lives as long as a command nobody collects the figures, which every process of it would gather
+        # and send. A cluster decides for itself.
+        os.environ.setdefault("RAY_enable_metrics_collection", "0")
     local = {
         # Without it Ray joins whatever cluster `ray start` has left running on this machine.
         "address": "local",

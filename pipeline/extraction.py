@@ -36,7 +36,7 @@ from pipeline.sources import Source, list_sources
 from pipeline.stages.commit import CommitStage
 from pipeline.stages.cut import clips_a_part
 from pipeline.stages.decode import DecodeSettings, DecodeStage
-from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, split_rows, videos_per_task
+from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, split_rows
 from pipeline.status import tables_status
 from pipeline.storage import Store
 from pipeline.tables import Plan, append_plan, committed_tasks, read_plan
@@ -163,7 +163,7 @@ def _planned(store: Store, sources: list[Source], per_task: int | None) -> Plan:
         if not fresh:
             return plan
         # When another run or a retry appended first, theirs counts, and only what is still missing is added.
-        if append_plan(store, plan, plan_rows(fresh, per_task or videos_per_task(len(fresh)))):
+        if append_plan(store, plan, plan_rows(fresh, per_task)):
             return read_plan(store)
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.stages.plan import retry_rows, videos_per_task
+from pipeline.stages.plan import retry_rows
 from pipeline.storage import Store
 from pipeline.tables import append_plan, read_plan, read_videos, require_info
 from schemas.config import RetryConfig
@@ -36,7 +36,7 @@ def retry(config: RetryConfig) -> RetrySummary:
         if not len(rows):
             return RetrySummary(retried=0, reasons={})
         # An extraction or another retry may append at the same moment: then all is looked at again.
-        if append_plan(store, plan, retry_rows(rows, config.videos_per_task or videos_per_task(len(rows)))):
+        if append_plan(store, plan, retry_rows(rows, config.videos_per_task)):
             counts = Counter(bad["reason"].to_pylist())
             return RetrySummary(retried=len(rows), reasons=dict(sorted(counts.items())))
 

@@ -18,7 +18,7 @@ from pipeline.run_sizes import model_cost
 from pipeline.sampling import require_detector
 from pipeline.sources import Source, list_sources
 from pipeline.stages.fetch import local_copy
-from pipeline.stages.plan import videos_per_task
+from pipeline.stages.plan import task_sizes
 from pipeline.storage import is_remote
 from schemas.errors import BadVideoError, InputError
 from schemas.run_estimate import PlanConfig, RunEstimate
@@ -216,7 +216,7 @@ def _extrapolate(
         return scaled(value, sample, total_bytes, len(media))
 
     clips = round(total(sum(one.clips for one in sample)))
-    tasks = -(-len(sources) // (config.videos_per_task or videos_per_task(len(sources))))
+    tasks = len(task_sizes(len(sources), config.videos_per_task))
     remote = sum(is_remote(source.uri) for source in media)
     return RunEstimate(
         sources=len(sources),

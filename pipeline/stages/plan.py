@@ -12,15 +12,34 @@ from schemas.tables import PLAN_SCHEMA
 
 _TARGET_TASKS = 32
 _MAX_VIDEOS_A_TASK = 32
+# Of what is left at the end a task takes at most this share, so that the last ones end at about the same time.
+_TAIL_SHARE = 4
 
 
-def videos_per_task(num_sources: int) -> int:
-    """Sources a task: small for small inputs, so that they spread; at most 32, so that a task fits in memory.
+def task_sizes(num_sources: int, per_task: int | None = None) -> list[int]:
+    """How many sources each task holds.
 
-    >>> videos_per_task(10), videos_per_task(200), videos_per_task(10**7)
-    (1, 7, 32)
+    Few for small inputs, so that they spread; at most 32, so that a task fits in memory; and ever fewer in the last
+    tasks (guided self-scheduling, Polychronopoulos and Kuck 1987): a large task that begins last keeps one encoder busy
+    while the others have nothing to do.
+
+    Args:
+        num_sources: to be divided.
+        per_task: the same for all tasks, if the user wants it so.
+
+    >>> task_sizes(10, 4), task_sizes(0)
+    ([4, 4, 2], [])
+    >>> task_sizes(100)[:2], task_sizes(100)[-8:], sum(task_sizes(100)), len(task_sizes(100))
+    ([4, 4], [4, 3, 3, 2, 1, 1, 1, 1], 100, 29)
+    >>> max(task_sizes(10**6))
+    32
     """
-    return max(1, min(_MAX_VIDEOS_A_TASK, -(-num_sources // _TARGET_TASKS)))
+    largest = per_task or max(1, min(_MAX_VIDEOS_A_TASK, -(-num_sources // _TARGET_TASKS)))
+    sizes, left = [], num_sources
+    while left:
+        sizes.append(min(largest, left if per_task else -(-left // _TAIL_SHARE)))
+        left -= sizes[-1]
+    return sizes
 
 
 def new_sources(sources: Sequence[Source], planned: pa.Table) -> list[Source]:
@@ -29,14 +48,14 @@ def new_sources(sources: Sequence[Source], planned: pa.Table) -> list[Source]:
     return [source for source in sources if (source.uri, source.etag) not in known]
 
 
-def plan_rows(sources: Sequence[Source], per_task: int) -> pa.Table:
-    """Rows of PLAN_SCHEMA: consecutive groups of `per_task` sources share a task.
+def plan_rows(sources: Sequence[Source], per_task: int | None = None) -> pa.Table:
+    """Rows of PLAN_SCHEMA: consecutive sources share a task, as many as `task_sizes` says.
 
     The task's id is computed from its sources, so the same listing always gives the same plan.
     """
-    rows = []
-    for start in range(0, len(sources), per_task):
-        group = sources[start : start + per_task]
+    rows: list[dict[str, Any]] = []
+    for size in task_sizes(len(sources), per_task):
+        group = sources[len(rows) : len(rows) + size]
         task = task_id((video_id(source.uri), source.etag) for source in group)
         rows += [
             {
@@ -54,18 +73,20 @@ def plan_rows(sources: Sequence[Source], per_task: int) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=PLAN_SCHEMA)
 
 
-def retry_rows(planned: pa.Table, per_task: int) -> pa.Table:
+def retry_rows(planned: pa.Table, per_task: int | None = None) -> pa.Table:
     """Rows of PLAN_SCHEMA that plan these sources once more, in tasks of their own.
 
     The attempt is part of the new tasks' ids: they have no commit yet, and the old commits stay as they are.
 
     Args:
         planned: current rows of the plan.
-        per_task: sources a task.
+        per_task: as in `task_sizes`.
     """
     rows = [row | {"attempt": row["attempt"] + 1} for row in planned.to_pylist()]
-    for start in range(0, len(rows), per_task):
-        group = rows[start : start + per_task]
+    start = 0
+    for size in task_sizes(len(rows), per_task):
+        group = rows[start : start + size]
+        start += size
         task = task_of(group)
         for row in group:
             row["task_id"] = task

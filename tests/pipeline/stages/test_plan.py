@@ -1,5 +1,5 @@
 from pipeline.sources import Source
-from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, split_rows, task_of
+from pipeline.stages.plan import new_sources, pending_tasks, plan_rows, retry_rows, split_rows, task_of
 from schemas.tables import PLAN_SCHEMA
 
 
@@ -13,6 +13,19 @@ def test_every_source_is_in_exactly_one_task():
     assert rows["uri"].to_pylist() == [s.uri for s in sources(10)]
     tasks = rows["task_id"].to_pylist()
     assert [tasks.count(task) for task in dict.fromkeys(tasks)] == [3, 3, 3, 1]
+
+
+def test_the_last_tasks_are_small_unless_their_size_is_given():
+    rows = plan_rows(sources(40))
+    tasks = rows["task_id"].to_pylist()
+    sizes = [tasks.count(task) for task in dict.fromkeys(tasks)]
+    assert sum(sizes) == 40
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == 2
+    assert sizes[-3:] == [1, 1, 1]
+    again = retry_rows(rows)["task_id"].to_pylist()
+    assert [again.count(task) for task in dict.fromkeys(again)] == sizes
+    assert not set(again) & set(tasks)
 
 
 def test_the_same_listing_gives_the_same_plan():
