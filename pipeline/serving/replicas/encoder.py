@@ -45,7 +45,9 @@ class TextEncoder:
         self._index = Store(index_uri)
         self._models: VersionCache[int, EercfModel] = VersionCache(self._load, lambda _: None)
         self._pool = work_threads(_THREADS, "encode")
-        self._gathering = Gathering(self._pool, self._encode_batch, _AT_ONCE, max_batch, everyones=ReelsiftError)
+        self._gathering = Gathering(
+            self._pool, self._encode_batch, _AT_ONCE, _THREADS, max_batch, everyones=ReelsiftError
+        )
         # A replica that comes in the place of one that died is asked as soon as it is there.
         with contextlib.suppress(ReelsiftError):
             self._encode_version(live_manifest(self._index).version, ["warm up"])

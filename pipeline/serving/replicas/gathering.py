@@ -1,7 +1,7 @@
 """Requests that wait for a thread are done together when one is free: nobody waits for others to come."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -29,15 +29,17 @@ class _Waiting(Generic[_Q, _A]):
 class Gathering(Generic[_Q, _A]):
     """Answers questions in batches that form by themselves. For one event loop.
 
-    While fewer batches than `at_once` are in work a question goes at once and alone. Those that come meanwhile wait,
-    and the next thread that is free takes as many of one kind as there are: under load batches grow and each question
-    costs less, and without load nothing is delayed. `serve.batch` of Ray 2.60 is no help here: it closes a batch before
-    that waits for its turn, so without a delay for more each holds one question.
+    While fewer batches of its kind than `at_once` are in work, a question goes at once and alone. Those that come
+    meanwhile wait, and the next free turn takes as many as there are: under load batches grow and each question costs
+    less, and without load nothing is delayed. Other kinds have turns of their own, so that a few heavy questions keep
+    nobody else. `serve.batch` of Ray 2.60 is no help here: it closes a batch before that waits for its turn, so without
+    a delay for more each holds one question.
 
     Args:
-        pool: threads that do the work; at least `at_once` of them should be free.
+        pool: threads that do the work.
         work: answers the questions of one kind, in their order.
-        at_once: batches in work.
+        at_once: batches of a kind in work.
+        in_all: batches in work; as many threads should be free.
         largest: questions of a batch.
         everyones: errors that a question alone would meet as well.
     """
@@ -47,15 +49,17 @@ class Gathering(Generic[_Q, _A]):
         pool: Executor,
         work: Callable[[Sequence[_Q]], Sequence[_A]],
         at_once: int,
+        in_all: int,
         largest: int,
         everyones: type[ReelsiftError] = VectorStoreError,
     ) -> None:
         self._pool = pool
         self._work = work
         self._at_once = at_once
+        self._in_all = in_all
         self._largest = largest
         self._everyones = everyones
-        self._in_work = 0
+        self._in_work: Counter[Hashable] = Counter()
         self._waiting: deque[_Waiting[_Q, _A]] = deque()
 
     async def ask(self, kind: Hashable, question: _Q) -> _A:
@@ -75,7 +79,7 @@ class Gathering(Generic[_Q, _A]):
         return await answer
 
     def _begin(self) -> None:
-        while self._in_work < self._at_once and (batch := self._next_batch()):
+        while self._in_work.total() < self._in_all and (batch := self._next_batch()):
             questions = [one.question for one in batch]
             try:
                 done = asyncio.get_running_loop().run_in_executor(self._pool, self._answered, questions)
@@ -84,7 +88,7 @@ class Gathering(Generic[_Q, _A]):
                 for one in batch:
                     one.answer.cancel()
                 continue
-            self._in_work += 1
+            self._in_work[batch[0].kind] += 1
             done.add_done_callback(lambda done, batch=batch: self._end(batch, done))  # type: ignore[misc]
 
     def _answered(self, questions: Sequence[_Q]) -> Sequence[_A | ReelsiftError]:
@@ -103,18 +107,22 @@ class Gathering(Generic[_Q, _A]):
             return error
 
     def _next_batch(self) -> list[_Waiting[_Q, _A]]:
+        """The oldest question whose kind has a turn, with others of its kind."""
         batch: list[_Waiting[_Q, _A]] = []
         others: deque[_Waiting[_Q, _A]] = deque()
         while self._waiting and len(batch) < self._largest:
             one = self._waiting.popleft()
             # Whoever gave up in the meantime is not to be answered.
             if not one.answer.done():
-                (batch if not batch or batch[0].kind == one.kind else others).append(one)
+                fits = batch[0].kind == one.kind if batch else self._in_work[one.kind] < self._at_once
+                (batch if fits else others).append(one)
         self._waiting.extendleft(reversed(others))
         return batch
 
     def _end(self, batch: list[_Waiting[_Q, _A]], done: "asyncio.Future[Sequence[_A | ReelsiftError]]") -> None:
-        self._in_work -= 1
+        self._in_work[batch[0].kind] -= 1
+        # Only those in work are remembered: a filter makes a kind.
+        self._in_work += Counter()
         for one, answer in zip(batch, _answers(done, len(batch)), strict=True):
             if one.answer.done():
                 continue

@@ -34,7 +34,7 @@ from schemas.manifest import LITE, VersionManifest
 from schemas.results import SearchHit
 
 _T = TypeVar("_T")
-_THREADS: Final = 8
+THREADS: Final = 8
 # A search that takes longer has met a Milvus that is gone or lost; its thread is wanted again when that is back.
 _CALL_S: Final = 5
 _KINDS: Final[dict[FieldType, Callable[[Any], bool | int | float | str]]] = {
@@ -70,7 +70,7 @@ class Recaller(ABC, Generic[_O]):
     def __init__(self, index_uri: str) -> None:
         self._index = Store(index_uri)
         self._versions: VersionCache[VersionKey, _O] = VersionCache(self._open, lambda opened: opened.close())
-        self._pool = work_threads(_THREADS, "recall")
+        self._pool = work_threads(THREADS, "recall")
         # A replica that comes in the place of one that died is asked as soon as it is there.
         with contextlib.suppress(ReelsiftError):
             self._warm(key_of(live_manifest(self._index)))
@@ -202,7 +202,7 @@ class StageOne(Recaller[Opened]):
 
     def __init__(self, index_uri: str, max_batch: int = MAX_TOGETHER) -> None:
         super().__init__(index_uri)
-        self._gathering = Gathering(self._pool, self._recall_together, AT_ONCE, min(max_batch, MAX_TOGETHER))
+        self._gathering = Gathering(self._pool, self._recall_together, AT_ONCE, THREADS, min(max_batch, MAX_TOGETHER))
 
     async def recall(
         self, version: VersionKey, query: EncodedQuery, ask: Ask, skip: Set[str] = frozenset()

@@ -78,7 +78,7 @@ class RerankShard:
         self._score_threads = score_threads
         self._versions = VersionCache(self._open, OpenedPart.close)
         self._pool = work_threads(_THREADS, "rerank")
-        self._gathering = Gathering(self._pool, self._score, AT_ONCE, max_batch)
+        self._gathering = Gathering(self._pool, self._score, AT_ONCE, _THREADS, max_batch)
         # A replica that comes in the place of one that died is asked as soon as it is there.
         with contextlib.suppress(ReelsiftError):
             self._warm(key_of(live_manifest(self._index)))

@@ -23,7 +23,7 @@ from pipeline.rerank import warm_up
 from pipeline.serving.limits.deadline import Clock, Depth, MeasuredCosts
 from pipeline.serving.messages import Answer, Ask, VersionKey, writable
 from pipeline.serving.replicas.gathering import AT_ONCE, MAX_TOGETHER, Gathering
-from pipeline.serving.replicas.recaller import Opened, Recaller
+from pipeline.serving.replicas.recaller import THREADS, Opened, Recaller
 from schemas.manifest import LITE
 
 
@@ -72,7 +72,7 @@ class Reranker(Recaller[OpenedBoth]):
         torch.set_num_threads(1)
         self._score_threads = score_threads
         super().__init__(index_uri)
-        self._gathering = Gathering(self._pool, self._answer_together, AT_ONCE, min(max_batch, MAX_TOGETHER))
+        self._gathering = Gathering(self._pool, self._answer_together, AT_ONCE, THREADS, min(max_batch, MAX_TOGETHER))
 
     async def answer(self, version: VersionKey, encoded: EncodedQuery, ask: Ask) -> Answer:
         """The k best clips of one version for one text.

@@ -30,7 +30,7 @@ def encoder(model):
     made = object.__new__(TextEncoder)  # its constructor is for a replica
     made._models = VersionCache(load, lambda _: None)
     with ThreadPoolExecutor(2) as made._pool:
-        made._gathering = Gathering(made._pool, made._encode_batch, 1, 16, everyones=ReelsiftError)
+        made._gathering = Gathering(made._pool, made._encode_batch, 1, 2, 16, everyones=ReelsiftError)
         yield made
 
 

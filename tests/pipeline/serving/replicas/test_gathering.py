@@ -44,28 +44,44 @@ async def asked(gathering, work, *questions, kind=lambda question: "same"):
 
 def test_what_waits_is_done_together_and_the_first_do_not_wait(pool):
     work = Work()
-    answers = asyncio.run(asked(Gathering(pool, work, at_once=2, largest=16), work, 1, 2, 3, 4, 5))
+    answers = asyncio.run(asked(Gathering(pool, work, at_once=2, in_all=4, largest=16), work, 1, 2, 3, 4, 5))
     assert answers == [10, 20, 30, 40, 50]
     assert sorted(work.batches) == [[1], [2], [3, 4, 5]]
 
 
 def test_a_batch_has_its_limit(pool):
     work = Work()
-    assert asyncio.run(asked(Gathering(pool, work, at_once=1, largest=2), work, 1, 2, 3, 4, 5)) == [10, 20, 30, 40, 50]
+    assert asyncio.run(asked(Gathering(pool, work, at_once=1, in_all=4, largest=2), work, 1, 2, 3, 4, 5)) == [
+        10,
+        20,
+        30,
+        40,
+        50,
+    ]
     assert work.batches == [[1], [2, 3], [4, 5]]
 
 
-def test_only_equal_kinds_share_a_batch_and_none_is_overtaken_for_ever(pool):
+def test_only_equal_kinds_share_a_batch_and_each_has_turns_of_its_own(pool):
     work = Work()
     kind = {1: "a", 2: "a", 3: "b", 4: "a", 5: "b"}.get
-    answers = asyncio.run(asked(Gathering(pool, work, at_once=1, largest=16), work, 1, 2, 3, 4, 5, kind=kind))
-    assert answers == [10, 20, 30, 40, 50]
-    assert work.batches == [[1], [2, 4], [3, 5]]
+    gathering = Gathering(pool, work, at_once=1, in_all=4, largest=16)
+    assert asyncio.run(asked(gathering, work, 1, 2, 3, 4, 5, kind=kind)) == [10, 20, 30, 40, 50]
+    assert sorted(work.batches[:2]) == [[1], [3]]
+    assert sorted(work.batches[2:]) == [[2, 4], [5]]
+    assert not gathering._in_work
+
+
+def test_kinds_take_turns_where_threads_are_few(pool):
+    work = Work()
+    kind = {1: "a", 2: "b", 3: "a", 4: "c", 5: "b"}.get
+    gathering = Gathering(pool, work, at_once=2, in_all=1, largest=16)
+    assert asyncio.run(asked(gathering, work, 1, 2, 3, 4, 5, kind=kind)) == [10, 20, 30, 40, 50]
+    assert work.batches == [[1], [2, 5], [3], [4]]
 
 
 def test_an_error_is_that_questions_alone(pool):
     work = Work()
-    answers = asyncio.run(asked(Gathering(pool, work, at_once=1, largest=16), work, 1, 2, "damaged", 4))
+    answers = asyncio.run(asked(Gathering(pool, work, at_once=1, in_all=4, largest=16), work, 1, 2, "damaged", 4))
     assert answers[:2] == [10, 20]
     assert answers[3] == 40
     assert isinstance(answers[2], IndexCorruptError)
@@ -74,7 +90,7 @@ def test_an_error_is_that_questions_alone(pool):
 
 def test_a_store_that_is_away_is_asked_once(pool):
     work = Work(VectorStoreError)
-    answers = asyncio.run(asked(Gathering(pool, work, at_once=1, largest=16), work, 1, 2, "away", 4))
+    answers = asyncio.run(asked(Gathering(pool, work, at_once=1, in_all=4, largest=16), work, 1, 2, "away", 4))
     assert answers[0] == 10
     assert all(isinstance(answer, VectorStoreError) for answer in answers[1:])
     assert work.batches == [[1], [2, "away", 4]]
@@ -86,7 +102,7 @@ def test_a_bug_reaches_who_asked(pool):
 
     async def ask():
         with pytest.raises(ZeroDivisionError):
-            await asyncio.wait_for(Gathering(pool, broken, at_once=1, largest=16).ask("same", 1), WAIT_S)
+            await asyncio.wait_for(Gathering(pool, broken, at_once=1, in_all=4, largest=16).ask("same", 1), WAIT_S)
 
     asyncio.run(ask())
 
@@ -95,7 +111,7 @@ def test_who_gave_up_is_left_out(pool):
     work = Work()
 
     async def ask():
-        gathering = Gathering(pool, work, at_once=1, largest=16)
+        gathering = Gathering(pool, work, at_once=1, in_all=4, largest=16)
         tasks = [asyncio.ensure_future(gathering.ask("same", question)) for question in (1, 2, 3)]
         await asyncio.sleep(0)
         tasks[1].cancel()
@@ -114,7 +130,7 @@ def test_a_closed_pool_leaves_nobody_waiting(pool):
     work = Work()
 
     async def ask():
-        gathering = Gathering(pool, work, at_once=1, largest=16)
+        gathering = Gathering(pool, work, at_once=1, in_all=4, largest=16)
         tasks = [asyncio.ensure_future(gathering.ask("same", question)) for question in (1, 2)]
         await asyncio.sleep(0)
         pool.shutdown(wait=False, cancel_futures=True)
