@@ -12,6 +12,7 @@ from typing import Final
 
 import uvicorn
 
+from pipeline.serving.http.accepting import Accepting
 from pipeline.serving.http.envelope import App
 from pipeline.serving.http.head_limits import HeadLimits
 
@@ -45,6 +46,7 @@ class Listener:
         )
         self._server = _Server(config)
         self._serving: asyncio.Task[None] | None = None
+        self._accepting: Accepting | None = None
 
     async def start(self) -> None:
         """Listen; returns when connections are taken.
@@ -54,12 +56,15 @@ class Listener:
             RuntimeError: the application does not start.
         """
         opened = shared_socket(*self._address)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[opened]))
+        self._accepting = Accepting(opened, self._server.protocol)
+        # None of its own: those that wait are taken together.
+        self._serving = asyncio.create_task(self._server.serve(sockets=[]))
         while not self._server.started:
             if self._serving.done():
-                opened.close()
+                self._accepting.stop()
                 await self._serving
             await asyncio.sleep(_POLL_S)
+        self._accepting.start()
 
     def check(self) -> None:
         """Prove that it serves.
@@ -72,12 +77,18 @@ class Listener:
 
     async def stop(self) -> None:
         """Take no more connections, and end when the requests under way have."""
+        if self._accepting is not None:
+            self._accepting.stop()
         self._server.should_exit = True
         if self._serving is not None:
             await self._serving
 
 
 class _Server(uvicorn.Server):
+    def protocol(self) -> asyncio.Protocol:
+        """What speaks HTTP on one connection."""
+        return HeadLimits(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the process, which is not its own."""
