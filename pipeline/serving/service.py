@@ -39,9 +39,8 @@ from schemas.results import SearchResult
 
 _T = TypeVar("_T")
 POLL_S: Final = 2.0
-# So many searches are admitted in any case, which keeps two cores and their stages busy; and so many at most: with 256,
-# some of those that are let in waited five times as long as the others.
-LEAST_UNDER_WAY, MAX_UNDER_WAY = 4, 128
+# So many searches are admitted in any case, which keeps two cores and their stages busy; and so many at most.
+LEAST_UNDER_WAY, MAX_UNDER_WAY = 4, 256
 # As many queries of a batch count as one search under way: they share most of the work.
 _BATCH_SHARE: Final = 4
 # The way back, which the stages cannot see.
