@@ -37,7 +37,8 @@ _SIZES: Final = ((10, 50), (1, 10), (25, 100), (200, 20))
 _FILTER: Final = '{"field": "start_s", "op": ">", "value": 0}'
 _FILTERED_EVERY: Final = 4
 _STRANGE: Final = ("Ünïcödé 日本", "!?", "x" * 200, "the the the", "1234567890", "🙂 smile")
-_ASKERS: Final = 4
+# Enough that searches wait for one another in each part, and are answered together.
+_ASKERS: Final = 24
 _MANY: Final = {"max_wait_ms": "60000"}
 # Scores of a candidate depend in their last bits on the candidates beside it in a block, and shards make other blocks.
 _TOLERANCE: Final = 1e-5
