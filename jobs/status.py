@@ -8,7 +8,7 @@ from pipeline.status import status_of
 from pipeline.storage import Store
 from schemas.config import StatusConfig
 from schemas.results import StatusSummary
-from schemas.tables import NOT_MEDIA
+from schemas.tables import FILTERED_REASONS
 
 _KIB = 1024
 
@@ -43,9 +43,9 @@ def _lines(status: StatusSummary) -> list[tuple[str, str, str]]:
     lines = [("planned", f"{status.planned:,}", "")]
     lines.append(("done", f"{status.done:,}", share(status.done)))
     lines.append(("filtered", f"{status.filtered:,}", share(status.filtered)))
+    lines += [line for reason, line in _reasons(status) if reason in FILTERED_REASONS]
     lines.append(("quarantined", f"{status.quarantined:,}", share(status.quarantined)))
-    # All that is filtered has the one reason; it is no part of the quarantine.
-    lines += [(f"  {reason}", f"{count:,}", "") for reason, count in status.reasons.items() if reason != NOT_MEDIA]
+    lines += [line for reason, line in _reasons(status) if reason not in FILTERED_REASONS]
     lines.append(("pending", f"{status.pending:,}", share(status.pending) + _left(status)))
     lines.append(("clips", f"{status.clips:,}", ""))
     lines.append(("video", f"{status.video_hours:,.2f}", " hours" + _speed(status)))
@@ -53,6 +53,10 @@ def _lines(status: StatusSummary) -> list[tuple[str, str, str]]:
     if status.sources_a_minute:
         lines.append(("pace", f"{status.sources_a_minute:,.1f}", " sources a minute, over the newest commits"))
     return lines
+
+
+def _reasons(status: StatusSummary) -> list[tuple[str, tuple[str, str, str]]]:
+    return [(reason, (f"  {reason}", f"{count:,}", "")) for reason, count in status.reasons.items()]
 
 
 def _left(status: StatusSummary) -> str:

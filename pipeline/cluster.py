@@ -20,6 +20,8 @@ _LOOPBACK = "127.0.0.2"
 _LOCAL_STORE_BYTES = 512 << 20
 _CONNECT_LIMIT_S = 10
 _LOCAL_STARTS = 3
+# In the environment of all processes of a Ray that this one starts, and of no others.
+_MARK = "REELSIFT_LOCAL_RAY"
 _SHORT = 30
 
 
@@ -89,23 +91,33 @@ def _init(where: dict[str, Any], starts: int) -> None:
 
     Ray's limit cannot be set, and on a busy machine its processes need longer now and then.
     """
-    others = _children()
-    with _muted_stderr():
+    with _muted_stderr(), _marked():
         try:
             ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
             return
-        except Exception as error:
+        except BaseException as error:
+            # What came up too late, or before Ctrl-C, would stay: Ray itself knows of nothing that it has not started.
+            _end_marked()
             if type(error) is not Exception or starts <= 1:
                 raise
-    # What came up too late would stay as long as this process.
-    for child in _children() - others:
-        with suppress(psutil.NoSuchProcess):
-            child.kill()
     _init(where, starts - 1)
 
 
-def _children() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))
+@contextmanager
+def _marked() -> Iterator[None]:
+    os.environ[_MARK] = str(os.getpid())
+    try:
+        yield
+    finally:
+        os.environ.pop(_MARK, None)
+
+
+def _end_marked() -> None:
+    """End what is left of a local Ray; of its own children that lost their parent nothing else tells whose they are."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(_MARK) == str(os.getpid()) and process.pid != os.getpid():
+                process.kill()
 
 
 def _check_reachable(address: str) -> None:
@@ -148,3 +160,4 @@ def _short_temp_dir() -> str | None:
 def disconnect() -> None:
     """Leave Ray; a local cluster that `connect` started ends."""
     ray.shutdown()
+    _end_marked()

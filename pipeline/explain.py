@@ -32,6 +32,8 @@ def explain(
     Raises:
         IndexCorruptError: a record cannot be read.
     """
+    if not addresses:
+        return {}  # nothing meets the filter, or no time was left for stage 2
     records = fine.read(list(addresses.values()))
     found = attention(text_D, records.clips, params)
     explained = {}

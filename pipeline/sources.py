@@ -5,6 +5,7 @@ import io
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -175,7 +176,9 @@ def _from_manifest(location: str) -> list[Source]:
     pairs = []
     for number, row in enumerate(rows, 1):
         uri = row.pop("uri", None)
-        if not isinstance(uri, str) or not uri.strip():
+        if not isinstance(uri, str | None):
+            raise InputError(f"{location}: row {number}: its 'uri' is {str(uri)[:80]}, no text")
+        if uri is None or not uri.strip():
             raise InputError(f"{location}: row {number} has no 'uri'; each row needs one")
         absolute = uri if is_remote(uri) or os.path.isabs(uri) or uri.startswith("file://") else f"{base}/{uri}"
         pairs.append((canonical(absolute), row))
@@ -202,13 +205,26 @@ def _json_lines(location: str, text: str) -> Iterator[dict[str, Any]]:
                 raise InputError(f"manifest {location}, line {number}: it is no JSON ({error.msg})") from None
 
 
+def _csv_rows(location: str, text: str) -> list[dict[str, Any]]:
+    # strict: a quote that is never closed would make one long value of all that follows.
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    twice = [name for name, count in Counter(reader.fieldnames or ()).items() if count > 1]
+    if twice:
+        raise InputError(f"manifest {location} has {twice[0]!r} twice among its columns: each needs a name of its own")
+    rows: list[dict[str, Any]] = [dict(row) for row in reader]
+    for number, row in enumerate(rows, 1):
+        if reader.restkey in row:
+            raise InputError(f"manifest {location}: row {number} has more values than there are columns")
+    return rows
+
+
 def _manifest_rows(location: str) -> list[dict[str, Any]]:
     data = read_input(location)
     try:
         if location.lower().endswith(".parquet"):
             rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(data)).to_pylist()
         elif location.lower().endswith(".csv"):
-            rows = [dict(row) for row in csv.DictReader(io.StringIO(data.decode("utf-8-sig")))]
+            rows = _csv_rows(location, data.decode("utf-8-sig"))
         else:
             rows = list(_json_lines(location, data.decode("utf-8")))
     except (pa.ArrowInvalid, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:

@@ -14,6 +14,8 @@ from schemas.tables import DONE, FILTERED, QUARANTINED, VIDEOS_DIR
 _HOUR_S = 3600.0
 # A longer pause between two commits parts two runs; decoding alone may take minutes a task.
 _PAUSE_S = 600.0
+# Actors start together and so end their first tasks: what came within seconds of each other tells no pace.
+_LEAST_STRETCH_S = 10.0
 
 
 def status_of(store: Store) -> StatusSummary:
@@ -62,8 +64,8 @@ def pace(commits: list[tuple[float, int]]) -> float | None:
 
     >>> pace([(0.0, 9), (9000.0, 2), (9030.0, 3), (9060.0, 3)])
     6.0
-    >>> pace([(5.0, 1)]) is None
-    True
+    >>> pace([(5.0, 1)]) is None, pace([(5.0, 9), (5.5, 9)]) is None
+    (True, True)
 
     Args:
         commits: when (seconds) and how many sources, in any order.
@@ -74,7 +76,7 @@ def pace(commits: list[tuple[float, int]]) -> float | None:
         if stretch[-1][0] - commit[0] > _PAUSE_S:
             break
         stretch.append(commit)
-    if len(stretch) < 2 or stretch[0][0] <= stretch[-1][0]:  # noqa: PLR2004  (two ends)
+    if not stretch or stretch[0][0] - stretch[-1][0] < _LEAST_STRETCH_S:
         return None
     # The oldest commit's own work lies before the stretch.
     sources = sum(count for _, count in stretch[:-1])

@@ -55,8 +55,10 @@ REASONS: Final = {
 }
 # What the storage, a limit or the machine may have caused: the same bytes can come out well another time.
 PASSING_REASONS: Final = ("missing", "unreadable", "too_large", "timeout", "crash", "cpu", "memory")
+# All others are of quarantined sources.
+FILTERED_REASONS: Final = (NOT_MEDIA, LINKED_FOLDER, DELETED)
 # The next listing filters it again, or no table can name it, or it was not to stay.
-HOPELESS_REASONS: Final = (NOT_MEDIA, LINKED_FOLDER, "bad_name", DELETED)
+HOPELESS_REASONS: Final = (*FILTERED_REASONS, "bad_name")
 
 PLAN_SCHEMA: Final = pa.schema(
     [

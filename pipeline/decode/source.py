@@ -59,7 +59,9 @@ def open_container(path: str) -> Any:
     name = container.format.name
     if name.endswith("_pipe") or name.startswith("image2"):
         container.close()
-        raise BadVideoError("not_a_video", f"a still picture ({name})")
+        # An animated WebP too: FFmpeg shows one picture of it at most.
+        what = "a WebP picture; animated ones are not decoded either" if name == "webp_pipe" else "a still picture"
+        raise BadVideoError("not_a_video", f"{what} ({name})")
     return container
 
 

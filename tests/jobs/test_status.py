@@ -6,7 +6,7 @@ from jobs import status as job
 from jobs.cli import run_command
 from pipeline.storage import Store
 from tests.jobs.wrong_use import one_line_of
-from tests.tables_damage import quarantine, tasks
+from tests.tables_damage import change_row, quarantine, tasks
 from tests.tables_factory import make_tables
 
 KEYS = {"planned", "done", "filtered", "quarantined", "pending", "clips", "reasons"}
@@ -33,6 +33,14 @@ def test_the_table_and_the_json_line_say_the_same(tables, capsys):
         name: str(answer.get(name, answer["reasons"].get(name)))
         for name in ("planned", "done", "quarantined", "timeout", "pending", "clips")
     }
+
+
+def test_reasons_stand_below_what_they_add_up_to(tables, capsys):
+    store = Store(tables)
+    change_row(store, f"videos/{tasks(store)[0]}.parquet", 1, status="filtered", reason="linked_folder")
+    assert run_command(job.main, ["--tables", tables]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names[2:6] == ["filtered", "linked_folder", "quarantined", "timeout"]
 
 
 @pytest.mark.parametrize(

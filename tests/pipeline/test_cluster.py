@@ -1,6 +1,9 @@
+import os
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from pipeline import cluster
@@ -41,9 +44,37 @@ def test_a_start_that_took_too_long_is_ended_and_tried_again(monkeypatch, env, s
         with pytest.raises(ReelsiftError, match="timed out during startup"):
             cluster.connect()
         assert len(begun) == starts
-        for late in begun[:-1]:
+        for late in begun:
             assert late.wait(30) < 0
     finally:
         for late in begun:
             late.kill()
             late.wait(30)
+
+
+def test_what_an_interrupted_start_leaves_is_ended(monkeypatch, tmp_path):
+    note = tmp_path / "pid"
+
+    def init(**settings):
+        # Its parent ends, as a raylet does whose agents go on.
+        subprocess.run(["sh", "-c", f"sleep 600 & echo $! > {note}"], check=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        cluster.connect()
+    left = int(note.read_text())
+    ended = [psutil.STATUS_ZOMBIE, None]
+    end = time.monotonic() + 30
+    while (state := _state(left)) not in ended and time.monotonic() < end:
+        time.sleep(0.05)
+    assert state in ended
+    assert "REELSIFT_LOCAL_RAY" not in os.environ
+
+
+def _state(pid):
+    try:
+        return psutil.Process(pid).status()
+    except psutil.NoSuchProcess:
+        return None

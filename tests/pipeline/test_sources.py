@@ -82,6 +82,10 @@ def test_a_manifest_brings_its_columns_as_metadata(folder, tmp_path, kind):
     ("name", "text", "says"),
     [
         ("no_uri.csv", "path\na.mp4\n", "row 1 has no 'uri'"),
+        ("twice.csv", "uri,uri\na,b\n", "'uri' twice among its columns"),
+        ("open.csv", 'uri,year\n"/tmp/x\n', "cannot be parsed"),
+        ("long.csv", "uri,year\na.mp4,1999,7\n", "row 1 has more values than there are columns"),
+        ("number.jsonl", '{"uri": 5}\n', "row 1: its 'uri' is 5, no text"),
         ("bad.jsonl", '{"uri": "a.mp4"}\n{nope\n', "line 2: it is no JSON"),
         ("list.jsonl", "[1]\n", "JSON object"),
         ("bad.parquet", "PAR?", "cannot be parsed"),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import errors, ids
-from schemas.tables import REASONS, TokenShape, clips_schema
+from schemas.tables import FILTERED_REASONS, REASONS, TokenShape, clips_schema
 
 
 def test_token_columns_say_their_type_and_shape():
@@ -31,6 +31,7 @@ def test_every_error_is_in_the_tree_that_the_docstring_draws():
 
 def test_reasons_of_bad_videos_are_explained():
     assert all(name.islower() and text for name, text in REASONS.items())
+    assert {name for name, text in REASONS.items() if text.startswith("filtered:")} == set(FILTERED_REASONS)
 
 
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=4), st.lists(st.tuples(st.text(), st.text()), max_size=4))

@@ -20,6 +20,8 @@ MAX_BODY_BYTES = 64 << 10
 MAX_BATCH_BODY_BYTES = 1 << 20
 # So much more is read and dropped, so that an ordinary client has sent all and gets to read the answer.
 _DRAIN_BYTES = 8 << 20
+# What is left of a body that is not read must not be taken for the next request.
+_CLOSE = {"connection": "close"}
 # Half a body holds a connection and its memory; the largest comes within this over a slow line.
 _BODY_WAIT_S = 20.0
 _TOO_SLOW = failure(408, "body_timeout", f"the body did not come within {_BODY_WAIT_S:.0f} s: send it whole", "body")
@@ -90,10 +92,10 @@ class Envelope:
             try:
                 body = await _within(read_body(scope, receive, limit))
             except TimeoutError:
-                await answer.fail(_TOO_SLOW, {"connection": "close"})
+                await answer.fail(_TOO_SLOW, _CLOSE)
                 return
             if body is None:
-                await answer.fail(_too_large(limit))
+                await answer.fail(_too_large(limit), _CLOSE)
             else:
                 await self._app(scope, _replay(body, receive), answer.send)
         except ClientGoneError:
@@ -138,6 +140,8 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     """
     declared = dict(scope.get("headers", ())).get(b"content-length", b"0")
     over = declared.isdigit() and int(declared) > limit
+    if over and int(declared) > _DRAIN_BYTES:
+        return None  # it would not be read to its end anyway
     parts: list[bytes] = []
     size = 0
     more = True

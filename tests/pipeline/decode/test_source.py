@@ -73,6 +73,15 @@ def test_a_still_picture_is_no_video(tmp_path):
     assert "still picture" in detail
 
 
+def test_an_animated_webp_is_refused_for_what_it_is(tmp_path):
+    path = tmp_path / "moving.mp4"
+    first, *others = (Image.new("RGB", (64, 48), color) for color in ("red", "green", "blue"))
+    first.save(path, format="WEBP", save_all=True, append_images=others)
+    reason, detail = refusal(open_container, path)
+    assert reason == "not_a_video"
+    assert "animated ones are not decoded" in detail
+
+
 @pytest.mark.parametrize(
     "name", ["a:b %03d|c.mp4", "http:x.mp4", "with space\n.mp4", b"\xff\xfe.mp4".decode(errors="surrogateescape")]
 )

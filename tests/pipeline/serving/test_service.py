@@ -124,6 +124,16 @@ def test_fine_hits_are_explained_when_asked_for(index, model, parts):
         assert told.heatmap_png.startswith("data:image/png;base64,")
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_where_nothing_meets_the_filter_there_is_nothing_to_explain(index, model, parts):
+    never = {"field": "duration_s", "op": ">", "value": 1000}
+
+    async def work(service):
+        return await service.search(SearchRequest(query="a red star", filter=never, explain=True))
+
+    assert run(index, model, work, parts).hits == []
+
+
 def test_a_clip_is_told_with_its_fields_and_others_are_like_it(index, model):
     async def work(service):
         found = await service.search(SearchRequest(query="a", k=3))

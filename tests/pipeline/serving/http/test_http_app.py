@@ -151,6 +151,20 @@ def test_a_body_over_the_limit_is_413_and_never_parsed(streamed):
     assert backend.asked == []
 
 
+def test_a_body_that_is_declared_far_over_the_limit_is_413_before_it_comes():
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    async def ask():
+        scope = {"type": "http", "path": "/v1/search", "headers": [(b"content-length", b"99999999999")]}
+        await asyncio.wait_for(Envelope(None)(scope, asyncio.Event().wait, send), 10)
+
+    asyncio.run(ask())
+    assert (sent[0]["status"], dict(sent[0]["headers"])[b"connection"]) == (413, b"close")
+
+
 def test_a_body_that_does_not_come_is_408_and_the_connection_ends(monkeypatch):
     monkeypatch.setattr("pipeline.serving.http.envelope._BODY_WAIT_S", 0.05)
     sent = []
