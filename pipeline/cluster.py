@@ -13,7 +13,7 @@ import psutil
 import ray
 
 from pipeline.termination import raise_on_sigterm
-from schemas.errors import ReelsiftError
+from schemas.errors import ReelsiftError, TerminatedError
 
 # ray.init replaces 127.0.0.1 by the machine's outer address; another loopback address stays.
 _LOOPBACK = "127.0.0.2"
@@ -98,6 +98,8 @@ def _init(where: dict[str, Any], starts: int) -> None:
         except BaseException as error:
             # What came up too late, or before Ctrl-C, would stay: Ray itself knows of nothing that it has not started.
             _end_marked()
+            if isinstance(error, SystemExit):
+                raise TerminatedError from None  # Ray's handler of SIGTERM, until ours is back
             if type(error) is not Exception or starts <= 1:
                 raise
     _init(where, starts - 1)

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -7,7 +8,7 @@ import psutil
 import pytest
 
 from pipeline import cluster
-from schemas.errors import ReelsiftError
+from schemas.errors import ReelsiftError, TerminatedError
 
 
 @pytest.mark.parametrize(("env", "address"), [(None, "local"), ("auto", "auto")])
@@ -50,6 +51,15 @@ def test_a_start_that_took_too_long_is_ended_and_tried_again(monkeypatch, env, s
         for late in begun:
             late.kill()
             late.wait(30)
+
+
+def test_sigterm_while_ray_starts_ends_as_at_any_other_time(monkeypatch):
+    def init(**settings):
+        raise SystemExit(signal.SIGTERM)
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    with pytest.raises(TerminatedError):
+        cluster.connect()
 
 
 def test_what_an_interrupted_start_leaves_is_ended(monkeypatch, tmp_path):
