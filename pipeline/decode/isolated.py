@@ -29,7 +29,8 @@ _FAILURES = (ChildSilentError, ChildDiedError, ChildTooBigError)
 class IsolatedDecoder:
     """A decoder that owns one child process, kept from file to file and replaced when it fails or grows.
 
-    A file that makes another decoder hang or crash is tried once more with PyAV, within the same time limit.
+    A file that makes another decoder hang or crash is tried once more with PyAV, one that exceeds the memory of a child
+    which decoded others before once more with a fresh one; both within the same time limit.
 
     Any thread may call; calls run one after the other. Each open decoder holds one idle process of some 60 MB.
 
@@ -157,8 +158,11 @@ class IsolatedDecoder:
         except _FAILURES as error:
             # No file makes its decoder do that: it was somebody, or the kernel for want of memory.
             was_killed = child.exit_code == -signal.SIGKILL
+            # What files before it left in the child's memory is not this one's.
+            was_full = isinstance(error, ChildTooBigError) and self._num_files > 1
             bad = self._lost(child, error)
-            if clock.now() >= end or (exchange.accepted and not exchange.replaceable and not was_killed):
+            again = exchange.replaceable or was_killed or was_full
+            if clock.now() >= end or (exchange.accepted and not again):
                 raise bad from error
             # Either it was not the file, or it was ending before it saw it, or PyAV may do what the other could not.
             why = (

@@ -57,10 +57,21 @@ def hoard():
     hang()
 
 
+LEFT = []
+
+
+def leave_and_hoard():
+    """Leave much behind for the next file; with what another left, it is too much."""
+    LEFT.append(b"x" * (40 << 20))
+    if len(LEFT) > 1:
+        hoard()
+
+
 BEFORE = {
     "hang": hang,
     "spin": spin,
     "hoard": hoard,
+    "leak": leave_and_hoard,
     "segfault": segfault,
     "exit": lambda: os._exit(7),
     "print": talk,

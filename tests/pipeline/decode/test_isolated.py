@@ -164,6 +164,14 @@ def test_a_child_that_died_between_files_is_replaced(hostile, plain, tmp_path):
     assert decode(hostile, plain)[0] == [GOOD]
 
 
+def test_what_other_files_left_in_memory_is_not_held_against_a_file(plain, tmp_path):
+    path = shutil.copy(plain, tmp_path / "leak.mp4")
+    with IsolatedDecoder(timeout_s=30, memory_bytes=320 << 20, command=HOSTILE) as decoder:
+        pids = [(decode(decoder, path)[0], decoder.pid) for _ in range(2)]
+    assert [found for found, _ in pids] == [[GOOD]] * 2
+    assert pids[0][1] != pids[1][1]
+
+
 def test_a_file_that_hangs_decord_is_decoded_by_pyav(make, plain, tmp_path):
     # decord never returns from this one, in native code.
     stream = make("gop.ts", num_frames=300, fps=30, gop=250, codec_options={"preset": "medium"})
