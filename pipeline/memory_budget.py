@@ -12,7 +12,7 @@ from schemas.errors import ConfigError
 
 MIB: Final = 1 << 20
 _DRIVER_BYTES: Final = 760 * MIB  # torch, to name the model
-_RAY_BYTES: Final = 640 * MIB  # its own processes, without dashboard and object store
+_RAY_BYTES: Final = 560 * MIB  # its own processes, without dashboard and object store
 _RAY_BYTES_A_CPU: Final = 60 * MIB  # a worker that is started ahead
 _ENCODER_BYTES: Final = 700 * MIB  # torch again; weights and pictures come on top
 _DECODER_BYTES: Final = 130 * MIB  # the actor; its child has a limit of its own
@@ -23,7 +23,9 @@ _STORE_RANGE: Final = (96 * MIB, 512 * MIB)  # Ray takes no less than 75 MiB
 _TASK_RANGE: Final = (4 * MIB, 1024 * MIB)
 # Copies of a task: its rows, Arrow's buffers, Ray's message.
 _DECODER_COPIES, _ENCODER_COPIES, _WRITER_COPIES, _STORE_COPIES = 4, 5, 3, 4
-_CHILD_SHARE: Final = 0.4
+_CHILD_SHARE: Final = 0.65
+# 4K of any usual codec decodes in it: HEVC of 10 bits takes 340 MiB. While there are actors to save on, a child has it.
+_CHILD_GOOD: Final = 384 * MIB
 _BATCH_FRAMES: Final = (96, 48, 24, 12)
 _PASS_COPIES: Final = 4  # tokens of a pass: as computed, normalised, in half precision, as rows
 _LAYER_COPIES: Final = 12  # of a picture's hidden states inside a transformer block
@@ -96,6 +98,8 @@ def plan_memory(
 ) -> MemoryPlan:
     """The largest plan that fits: first fewer frames at once, then fewer decoders, then fewer encoders.
 
+    Children that decode 4K come before all of these.
+
     Args:
         budget_bytes: resident memory of all processes of the run, Ray's own and its object store included.
         model: what encodes.
@@ -113,10 +117,13 @@ def plan_memory(
         for num_decoders in range(decoders, 0, -1)
         for frames in (min(frames, batch_frames) for frames in _BATCH_FRAMES)
     ]
-    for num_encoders, num_decoders, frames in tries:
-        plan = _share(budget_bytes, model, cpus, num_decoders, num_encoders, frames)
-        if plan is not None:
-            return plan
+    plans = [
+        _share(budget_bytes, model, cpus, num_decoders, num_encoders, frames)
+        for num_encoders, num_decoders, frames in tries
+    ]
+    fitting = [plan for plan in plans if plan is not None]
+    if fitting:
+        return next((plan for plan in fitting if plan.child_bytes >= _CHILD_GOOD), fitting[0])
     least = _fixed(model, cpus, 1, 1, min(_BATCH_FRAMES[-1], batch_frames)) + _least_rest(model, 1, 1)
     raise ConfigError(
         f"memory_budget_gb = {budget_bytes / (1 << 30):g}: this model on {cpus} CPUs needs at least "

@@ -85,6 +85,21 @@ def list_sources(inputs: Iterable[str]) -> list[Source]:
     return [found[uri] for uri in sorted(found)]
 
 
+def outside(sources: Iterable[Source], folder: str) -> list[Source]:
+    """The sources that are not below a folder, such as the tables that are to be made of them.
+
+    >>> outside([Source("/v/a.mp4", 1, "e"), Source("/v/tables/plan/0.parquet", 1, "e")], "/v/tables")[0].uri
+    '/v/a.mp4'
+
+    Raises:
+        InputError: all of them are.
+    """
+    kept = [source for source in sources if not source.uri.startswith(f"{folder}/")]
+    if not kept:
+        raise InputError(f"all that --input names is below the tables, {folder}: name the videos")
+    return kept
+
+
 def _list_one(text: str) -> Iterator[Source]:
     location = canonical(text)
     try:
@@ -226,7 +241,7 @@ def _manifest_rows(location: str) -> list[dict[str, Any]]:
         elif location.lower().endswith(".csv"):
             rows = _csv_rows(location, data.decode("utf-8-sig"))
         else:
-            rows = list(_json_lines(location, data.decode("utf-8")))
+            rows = list(_json_lines(location, data.decode("utf-8-sig")))
     except (pa.ArrowInvalid, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
         raise InputError(f"manifest {location} cannot be parsed: {explain(error)}") from None
     if not all(isinstance(row, dict) for row in rows):

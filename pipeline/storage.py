@@ -103,6 +103,8 @@ def explain(error: BaseException) -> str:
         return "does not exist"
     if isinstance(error, PermissionError):
         return f"access denied ({text})" if "Errno" not in text else "access denied"
+    if isinstance(error, NotADirectoryError):
+        return "a part of this path is a file, and no folder"
     return text[:300]
 
 

@@ -1,5 +1,6 @@
 """One picture of a video at a presentation time, for people to look at."""
 
+from collections.abc import Iterable
 from typing import Any, BinaryIO, cast
 
 import av
@@ -44,30 +45,33 @@ def frame_at(source: str | BinaryIO, time_s: float, max_side_px: int) -> Image.I
 def _frame(container: Any, time_s: float) -> Any:
     """The last frame shown by then. Where a seek leads is checked; some containers lead elsewhere."""
     stream = container.streams.video[0]
-    first = next(container.decode(stream), None)
+    frames = container.decode(stream)
+    first = next(frames, None)
     if first is None:
         return None
-    start_s = _time(first)
-    if time_s > _FAR_S:
-        found = _after_seek(container, stream, start_s + time_s)
+    until_s = _time(first) + time_s
+    if time_s > _FAR_S and _sought(container, stream, until_s):
+        found = _last_until(container.decode(stream), until_s)
         if found is not None:
             return found
-    container.seek(0, backward=True)
-    return _decode_until(container, stream, start_s + time_s) or first
+        container.seek(0, backward=True)
+        frames = container.decode(stream)
+    return _last_until(frames, until_s) or first
 
 
-def _after_seek(container: Any, stream: Any, until_s: float) -> Any:
+def _sought(container: Any, stream: Any, until_s: float) -> bool:
+    """Whether the container could seek; some cannot, not even to their start."""
     try:
         container.seek(int(until_s / stream.time_base), stream=stream, backward=True)
     except av.error.FFmpegError:
-        return None
-    return _decode_until(container, stream, until_s)
+        return False
+    return True
 
 
-def _decode_until(container: Any, stream: Any, until_s: float) -> Any:
+def _last_until(frames: Iterable[Any], until_s: float) -> Any:
     """The last frame not after a time; None where the first one that comes is after it already."""
     last = None
-    for frame in container.decode(stream):
+    for frame in frames:
         if _time(frame) > until_s + _SAME_S:
             break
         last = frame

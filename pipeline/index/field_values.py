@@ -102,7 +102,7 @@ def _int(raw: Any) -> int | None:
     if not isinstance(raw, int) or isinstance(raw, bool):
         raise ValueError("is no int")
     if abs(raw) > MAX_INT:
-        raise ValueError("does not fit 64 bits")
+        raise ValueError("is beyond 2^63 - 1 either way")
     return raw
 
 

@@ -77,7 +77,7 @@ def _checked(condition: Condition, fields: Mapping[str, FilterField], path: str)
     if condition.op not in _OPS[field.type]:
         raise FilterError(path, f"{field.name} is {field.type}, which takes {', '.join(_OPS[field.type])}")
     if condition.op == "exists":
-        if condition.value not in (None, True, False):
+        if not isinstance(condition.value, bool | None):
             raise FilterError(path, "exists takes true, false or nothing")
         return field
     if isinstance(condition.value, list) != (condition.op in _LISTS) or condition.value is None:
@@ -108,7 +108,9 @@ def _condition(condition: Condition, field: FilterField) -> str:
 def _test(condition: Condition, field: FilterField) -> str:
     value, kind = condition.value, field.type
     if isinstance(value, list):
-        return f"({field.column} {condition.op} [{', '.join(_literal(one, kind) for one in value)}])"
+        # Milvus looks for the bits of a number in a list, and both zeros are the same number.
+        values = [*value, 0.0, -0.0] if kind == "float" and 0 in value else value
+        return f"({field.column} {condition.op} [{', '.join(_literal(one, kind) for one in values)}])"
     if condition.op == "prefix":
         return _prefix(field.column, str(value))
     return f"({field.column} {condition.op} {_literal(value, kind)})"

@@ -167,14 +167,14 @@ class Service:
             FailureError: 409: another version is published than `version`; or why the published one is not served.
         """
         await self._follower.look()
+        if self._follower.outdated is not None:
+            raise FailureError(self._follower.outdated)
         published = self._follower.published
         if version is not None and published not in (None, version):
             message = (
                 f"version {published} is published, not {version}: run 'reelsift index publish --version {version}'"
             )
             raise FailureError(failure(409, "another_version", message, "version"))
-        if self._follower.outdated is not None:
-            raise FailureError(self._follower.outdated)
         return await self.index()
 
     async def trouble(self) -> Failure | None:

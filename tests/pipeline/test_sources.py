@@ -78,6 +78,12 @@ def test_a_manifest_brings_its_columns_as_metadata(folder, tmp_path, kind):
     assert by_name["gone.mp4"].etag == "missing"
 
 
+def test_a_mark_of_byte_order_is_no_part_of_a_manifest(tmp_path):
+    for name, text in (("a.jsonl", '{"uri": "x.mp4"}'), ("a.csv", "uri\nx.mp4\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert [source.uri for source in list_sources([str(tmp_path / name)])] == [str(tmp_path / "x.mp4")]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [

@@ -1,3 +1,4 @@
+import av
 import numpy as np
 import pytest
 
@@ -17,6 +18,32 @@ def test_the_picture_is_the_one_shown_at_that_time(tmp_path):
     beyond = np.asarray(frame_at(str(path), 99, 96), np.int16)
     assert abs(beyond - shown[2]).max() == 0
     assert frame_at(str(path), 0, 48).size == (48, 32)
+
+
+class CannotSeek:
+    """A container as Matroska without an index is: it refuses even to go back to its start."""
+
+    def __init__(self, container):
+        self._container = container
+        self.streams, self.decode = container.streams, container.decode
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._container.close()
+
+    def seek(self, *_, **__):
+        raise av.error.PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("time_s", [0, 1, 7.3])
+def test_a_container_that_cannot_seek_is_decoded_from_its_start(tmp_path, monkeypatch, time_s):
+    path = str(make_video(tmp_path / "a.mkv", num_frames=96, fps=12))
+    wanted = np.asarray(frame_at(path, time_s, 96))
+    opened = av.open
+    monkeypatch.setattr("pipeline.thumbnail.av.open", lambda *args, **more: CannotSeek(opened(*args, **more)))
+    assert (np.asarray(frame_at(path, time_s, 96)) == wanted).all()
 
 
 def test_what_does_not_decode_is_a_bad_video(tmp_path):

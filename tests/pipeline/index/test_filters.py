@@ -43,7 +43,7 @@ def clip_of(i):
         "height": 480,
         "fps": [23.976, 25.0, 30.0][i % 3],
         "year": None if i % 5 == 0 else 2**63 - 1 - i if i % 7 == 0 else -i if i % 2 else i,
-        "rating": None if i % 4 == 1 else [0.1, -2.5, 1e-7, 1e22, 0.0][i % 5],
+        "rating": None if i % 4 == 1 else [0.1, -2.5, 1e-7, 1e22, 0.0, 0.1, -2.5, 1e-7, 1e22, -0.0][i % 10],
         "live": [True, False, None][i % 3],
         "title": None if i >= len(HOSTILE) and i % 6 == 5 else HOSTILE[i % len(HOSTILE)],
     }
@@ -114,7 +114,7 @@ TEXTS = st.one_of(
     st.sampled_from(HOSTILE), st.text(max_size=6), st.sampled_from(HOSTILE).map(lambda text: text[: len(text) // 2])
 )
 YEARS = [clip["year"] for clip in CLIPS if clip["year"]]
-RATINGS = [0.1, -2.5, 1e-7, 1e22, 0.5, 25.0]
+RATINGS = [0.0, -0.0, 0.1, -2.5, 1e-7, 1e22, 0.5, 25.0]
 VALUES = {
     "int": st.one_of(st.sampled_from(YEARS), st.integers(-(2**63) + 1, 2**63 - 1)),
     "float": st.one_of(st.sampled_from(RATINGS), st.integers(-3, 30), st.floats(-1e30, 1e30)),
@@ -148,6 +148,8 @@ TREES = st.recursive(
 @given(raw=TREES)
 @example(raw={"field": "title", "op": "==", "value": '" or clip_id != "'})
 @example(raw={"field": "title", "op": "prefix", "value": "\ud7ff"})
+@example(raw={"field": "rating", "op": "in", "value": [0]})
+@example(raw={"field": "rating", "op": "not in", "value": [1, -0.0]})
 @example(raw={"field": "year", "op": ">=", "value": -(2**63) + 1})
 @settings(
     max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -164,6 +164,17 @@ def test_adopting_says_what_is_served_or_why_not(index, model):
     assert (other.status, other.detail.code, other.detail.field) == (409, "another_version", "version")
 
 
+def test_adopting_a_damaged_version_names_the_damage(index, model):
+    async def work(service):
+        async def look():
+            service._follower.outdated = failure(500, "index_corrupt", "versions/2/manifest.json is damaged")
+
+        service._follower.look = look
+        return await service.adopt(2)
+
+    assert failure_of_call(index, model, work).detail.code == "index_corrupt"
+
+
 class Slow:
     """In the place of a shard: it answers late, or as if it had died twice."""
 
