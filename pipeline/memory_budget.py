@@ -24,8 +24,8 @@ _TASK_RANGE: Final = (4 * MIB, 1024 * MIB)
 # Copies of a task: its rows, Arrow's buffers, Ray's message.
 _DECODER_COPIES, _ENCODER_COPIES, _WRITER_COPIES, _STORE_COPIES = 4, 5, 3, 4
 _CHILD_SHARE: Final = 0.65
-# 4K of any usual codec decodes in it: HEVC of 10 bits takes 340 MiB. While there are actors to save on, a child has it.
-_CHILD_GOOD: Final = 384 * MIB
+# 4K of any usual codec decodes in it: HEVC of 10 bits takes 440 MiB. While anything can be saved on, a child has it.
+_CHILD_GOOD: Final = 512 * MIB
 _BATCH_FRAMES: Final = (96, 48, 24, 12)
 _PASS_COPIES: Final = 4  # tokens of a pass: as computed, normalised, in half precision, as rows
 _LAYER_COPIES: Final = 12  # of a picture's hidden states inside a transformer block
@@ -123,7 +123,8 @@ def plan_memory(
     ]
     fitting = [plan for plan in plans if plan is not None]
     if fitting:
-        return next((plan for plan in fitting if plan.child_bytes >= _CHILD_GOOD), fitting[0])
+        good = [plan for plan in fitting if plan.child_bytes >= _CHILD_GOOD]
+        return good[0] if good else max(fitting, key=lambda plan: plan.child_bytes)
     least = _fixed(model, cpus, 1, 1, min(_BATCH_FRAMES[-1], batch_frames)) + _least_rest(model, 1, 1)
     raise ConfigError(
         f"memory_budget_gb = {budget_bytes / (1 << 30):g}: this model on {cpus} CPUs needs at least "
