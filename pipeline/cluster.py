@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _CONNECT_LIMIT_S = 10
 _LOCAL_STARTS = 3
 # In the environment of all processes of a Ray that this one starts, and of no others.
 _MARK = "REELSIFT_LOCAL_RAY"
+_LOOKS = 3
+_LOOK_EVERY_S = 0.1
 _SHORT = 30
 
 
@@ -116,10 +119,13 @@ def _marked() -> Iterator[None]:
 
 def _end_marked() -> None:
     """End what is left of a local Ray; of its own children that lost their parent nothing else tells whose they are."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if process.environ().get(_MARK) == str(os.getpid()) and process.pid != os.getpid():
-                process.kill()
+    for look in range(_LOOKS):
+        # One that starts at this very moment has no environment to be seen yet, and may have come from one just ended.
+        time.sleep(_LOOK_EVERY_S if look else 0)
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if process.environ().get(_MARK) == str(os.getpid()) and process.pid != os.getpid():
+                    process.kill()
 
 
 def _check_reachable(address: str) -> None:
@@ -161,5 +167,7 @@ def _short_temp_dir() -> str | None:
 
 def disconnect() -> None:
     """Leave Ray; a local cluster that `connect` started ends."""
-    ray.shutdown()
-    _end_marked()
+    try:
+        ray.shutdown()
+    finally:
+        _end_marked()

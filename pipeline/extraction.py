@@ -32,7 +32,7 @@ from pipeline.run_account import RunAccount, write_report
 from pipeline.run_outcome import Outcome, follow
 from pipeline.run_sizes import RunSizes, run_sizes
 from pipeline.sampling import require_detector, sampler_name
-from pipeline.sources import Source, list_sources, outside
+from pipeline.sources import Source, list_sources, without_tables
 from pipeline.stages.commit import CommitStage
 from pipeline.stages.cut import clips_a_part
 from pipeline.stages.decode import DecodeSettings, DecodeStage
@@ -71,7 +71,7 @@ def extract(config: ExtractConfig) -> ExtractSummary:
     require_detector(config.clips)
     require_torchcodec(config.decoder)
     # Listing comes first: a mistyped input is told before torch is imported, and leaves no trace in the tables.
-    sources = outside(list_sources(config.input), store.root)
+    sources = without_tables(list_sources(config.input), store.root)
     from models.registry import load_model  # noqa: PLC0415
 
     model = load_model(config.model)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline.storage import canonical, explain, filesystem, is_remote, read_input, retrying
 from schemas.errors import InputError
-from schemas.tables import LINKED_FOLDER
+from schemas.tables import LINKED_FOLDER, NOT_MEDIA
 
 _MANIFESTS = (".parquet", ".csv", ".jsonl")
 _STAT_THREADS = 16
@@ -27,7 +27,7 @@ _NOT_MEDIA = frozenset(
         *(".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".html", ".xml", ".yaml", ".yml", ".toml", ".log"),
         *(".parquet", ".srt", ".vtt", ".ass", ".nfo", ".pdf", ".py", ".sh", ".md5", ".sha256", ".ds_store"),
         *(".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".svg"),
-        *(".zip", ".gz", ".tar", ".part", ".tmp", ".crdownload"),
+        *(".zip", ".gz", ".tar", ".part", ".tmp", ".crdownload", ".lease"),
     )
 )
 _VIDEO_NAMES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"))
@@ -64,7 +64,7 @@ def filter_reason(uri: str) -> str | None:
     except UnicodeEncodeError:
         return "bad_name"
     name = os.path.basename(uri).lower()
-    return "not_media" if os.path.splitext(name)[1] in _NOT_MEDIA or name in _NOT_MEDIA else None
+    return NOT_MEDIA if os.path.splitext(name)[1] in _NOT_MEDIA or name in _NOT_MEDIA else None
 
 
 def list_sources(inputs: Iterable[str]) -> list[Source]:
@@ -85,18 +85,21 @@ def list_sources(inputs: Iterable[str]) -> list[Source]:
     return [found[uri] for uri in sorted(found)]
 
 
-def outside(sources: Iterable[Source], folder: str) -> list[Source]:
-    """The sources that are not below a folder, such as the tables that are to be made of them.
+def without_tables(sources: Iterable[Source], tables: str) -> list[Source]:
+    """The sources without what an extraction itself wrote, where an input contains its tables.
 
-    >>> outside([Source("/v/a.mp4", 1, "e"), Source("/v/tables/plan/0.parquet", 1, "e")], "/v/tables")[0].uri
-    '/v/a.mp4'
+    Videos that are below the tables stay.
+
+    >>> found = [Source("/v/tables/a.mp4", 1, "e"), Source("/v/tables/plan/0.parquet", 1, "e", NOT_MEDIA)]
+    >>> [source.uri for source in without_tables(found, "/v/tables")]
+    ['/v/tables/a.mp4']
 
     Raises:
-        InputError: all of them are.
+        InputError: there are no others.
     """
-    kept = [source for source in sources if not source.uri.startswith(f"{folder}/")]
+    kept = [each for each in sources if each.filter_reason != NOT_MEDIA or not each.uri.startswith(f"{tables}/")]
     if not kept:
-        raise InputError(f"all that --input names is below the tables, {folder}: name the videos")
+        raise InputError(f"--input names nothing but the tables, {tables}: name the videos")
     return kept
 
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.sources import list_sources
+from pipeline.sources import list_sources, without_tables
 from schemas.errors import InputError, UsageError
 
 
@@ -169,3 +169,13 @@ def test_an_empty_folder_named_like_a_video_is_a_source_and_one_with_files_is_no
     assert found["lost.MP4"] == "special"
     assert "parts.mp4/1.mp4" in found
     assert not {"empty", "parts.mp4"} & found.keys()
+
+
+def test_files_of_the_tables_are_no_sources_and_videos_beside_them_are(tmp_path):
+    for name in ("videos/a.mp4", "videos/0.parquet", "plan/0.parquet", "runs/1.html", "extract.lease", "tables.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = without_tables(list_sources([str(tmp_path)]), str(tmp_path))
+    assert [source.uri for source in found] == [str(tmp_path / "videos" / "a.mp4")]
+    with pytest.raises(InputError, match="nothing but the tables"):
+        without_tables(list_sources([str(tmp_path / "plan")]), str(tmp_path))
